@@ -1,0 +1,291 @@
+"""Kernel: the compiled callable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from . import threads as thread_count
+from .arithmetic import FloatArray
+from .cost import Cost, cost
+from .errors import InputError, Problem
+from .inputs import as_line, as_rows
+from .kernels.emit import Source
+from .kernels.target import Level
+from .launch import run_batch
+from .lower import Variant
+from .model import Model
+from .passes import Pass
+from .variant import Compiled
+
+
+class Kernel:
+    """A model compiled for the CPU; ``instjit.compile`` makes one.
+
+    Immutable, and safe to call from several threads at once. Results are float32 and depend on the row
+    alone: the same bits for any batch size, place in the batch and number of threads, in ``predict`` and
+    in ``row``.
+
+    Attributes
+    ----------
+    model
+        The model it was made of.
+    cost
+        Work of one row (``instjit.Cost``).
+    """
+
+    __slots__ = ("__weakref__", "_level", "_passes", "_row", "_threads", "_variants", "cost", "model")
+
+    model: Model
+    cost: Cost
+
+    def __init__(self, model: Model, level: Level, threads: int | None, passes: tuple[Pass, ...]) -> None:
+        for name, value in {
+            "model": model,
+            "cost": cost(model),
+            "_level": level,
+            "_passes": passes,
+            "_threads": threads,
+            "_variants": {},
+            "_row": None,
+        }.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a Kernel is immutable: {name} cannot be set")
+
+    def __repr__(self) -> str:
+        form = self._variant("output")
+        return (
+            f"Kernel({self.input_size} -> {self.output_size}, {len(self.model.instructions)} instructions, "
+            f"{form.source.target} {form.level.name}, 0x{form.source.digest[:8]})"
+        )
+
+    @property
+    def input_size(self) -> int:
+        """Columns of a row of input."""
+        return self.model.input_size
+
+    @property
+    def output_size(self) -> int:
+        """Columns of a row of output."""
+        return self.model.output_size
+
+    @property
+    def required_memory(self) -> int:
+        """Slots of the flat buffer of a row, all buffers one after the other."""
+        return self.model.required_memory
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the input columns, empty when the model has none."""
+        return self.model.features or ()
+
+    @property
+    def source(self) -> Source:
+        """The generated text; ``str(kernel.source)`` or ``kernel.source.text`` to read it."""
+        return self._variant("output").source
+
+    def predict(
+        self,
+        X: Any,
+        out: FloatArray | None = None,
+        threads: int | None = None,
+        slots: tuple[int, int] | None = None,
+    ) -> FloatArray:
+        """Outputs of a batch.
+
+        Parameters
+        ----------
+        X
+            (rows, input_size); float32 and C-contiguous is used in place, anything else is converted. Or a list
+            of 2-D arrays, one for each leading buffer.
+        out
+            float32 C-contiguous array of the result's shape to write to; it may be ``X`` itself.
+        threads
+            At most so many threads, at most what the process may use. Small batches use one anyway.
+        slots
+            (start, stop): these slots of the flat buffer instead of the output buffer.
+
+        Returns
+        -------
+        (rows, output_size) float32, or (rows, stop - start) with ``slots``; ``out`` when given.
+
+        Raises
+        ------
+        InputError
+            InputShape, ValidationInputSizeMismatch: the shape of ``X``. InvalidThreadCount.
+            InvalidSliceRange, SliceRangeOutOfBounds: ``slots``. OutputMismatch: ``out``.
+        """
+        usable = thread_count.chosen(threads, self._threads)
+        start, stop = (0, self.output_size) if slots is None else self._checked_slots(slots)
+        rows = as_rows(self.model, X)
+        result = _output(out, (len(rows), stop - start))
+        form = self._variant("output" if slots is None else "slots")
+        run_batch(form, rows, result, start, stop, usable, self.cost)
+        return result
+
+    __call__ = predict
+
+    def row(self, x: Any, out: FloatArray | None = None) -> FloatArray:
+        """Output of one row, by the shortest path.
+
+        Parameters
+        ----------
+        x
+            (input_size,); float32 and C-contiguous is used in place.
+        out
+            float32 array of (output_size,) to write to.
+
+        Raises
+        ------
+        InputError
+            As ``predict``.
+        """
+        call = self._row or self._prepare_row()
+        if out is None:
+            out = np.empty(self.model.output_size, np.float32)
+        try:
+            if call[0](x, out, call[1], call[2]):
+                return out
+        except TypeError:
+            pass
+        line = as_line(self.model, x)
+        call[0](line, _output(out, (self.output_size,)), call[1], call[2])
+        return out
+
+    def single(self, x: Any) -> float:
+        """Last element of the output of one row."""
+        return float(self.row(x)[-1])
+
+    def run_buffer(self, buffer: FloatArray, threads: int | None = None) -> FloatArray:
+        """Run on flat buffers in place.
+
+        Parameters
+        ----------
+        buffer
+            float32 C-contiguous (rows, required_memory) or (required_memory,). The caller has put the input in
+            the first ``input_size`` slots; slots that nothing writes keep what they hold.
+
+        Returns
+        -------
+        ``buffer``.
+
+        Raises
+        ------
+        InputError
+            ComputationBufferTooSmall, OutputMismatch, InvalidThreadCount.
+        """
+        usable = thread_count.chosen(threads, self._threads)
+        width = self.required_memory
+        if isinstance(buffer, np.ndarray) and buffer.ndim in (1, 2) and buffer.shape[-1] < width:
+            sentence = f"the buffer has {buffer.shape[-1]} slots a row, the model needs {width}"
+            fields = {"buffer_size": buffer.shape[-1], "required_size": width}
+            raise InputError(Problem("ComputationBufferTooSmall", sentence, fields=fields))
+        rows = 1 if getattr(buffer, "ndim", 2) == 1 else len(buffer)
+        flat = _output(buffer, (width,) if getattr(buffer, "ndim", 2) == 1 else (rows, width))
+        flat = flat.reshape(rows, width)
+        run_batch(self._variant("buffer"), flat, flat, 0, width, usable, self.cost)
+        return buffer
+
+    @property
+    def inline(self) -> Any:
+        """``f(x_row, out_row)`` for the user's own ``@njit`` code: re-entrant, usable inside ``prange``.
+
+        Both rows are float32 C-contiguous arrays of one dimension; the weights are frozen in.
+        """
+        return self._variant("output").inline
+
+    def dump(self, form: str = "llvm") -> str:
+        """Compiled code of the batch function: "llvm" or "asm".
+
+        Raises
+        ------
+        InputError
+            UnknownForm.
+        """
+        tiles = self._variant("output").tiles
+        if form not in ("llvm", "asm"):
+            sentence = f'a kernel dumps "llvm" or "asm", not {form!r}'
+            raise InputError(Problem("UnknownForm", sentence, fields={"form": form}))
+        texts = tiles.inspect_llvm() if form == "llvm" else tiles.inspect_asm()
+        return str(next(iter(texts.values())))
+
+    def with_weights(self, model: Model) -> Kernel:
+        """The same kernel for a model of the same structure: other numbers, no new compilation.
+
+        Raises
+        ------
+        InputError
+            StructureMismatch.
+        ModelError
+            The model has problems.
+        """
+        from .validate import check
+
+        check(model)
+        other = Kernel(model, self._level, self._threads, self._passes)
+        if other.source.digest != self.source.digest:
+            sentence = (
+                f"the model has another structure (0x{other.source.digest[:8]}) than the kernel "
+                f"(0x{self.source.digest[:8]}): compile it instead"
+            )
+            raise InputError(Problem("StructureMismatch", sentence))
+        return other
+
+    def warm(self, forms: Iterable[str] = ()) -> None:
+        """Compile now what would be compiled on first use: the batch function, and "row", "slots", "buffer".
+
+        Raises
+        ------
+        InputError
+            UnknownForm.
+        """
+        self._variant("output").warm()
+        for form in forms:
+            if form == "row":
+                self._prepare_row()
+            elif form in ("slots", "buffer"):
+                self._variant(form).warm()
+            else:
+                sentence = f'warm takes "row", "slots" or "buffer", not {form!r}'
+                raise InputError(Problem("UnknownForm", sentence, fields={"form": form}))
+
+    def _variant(self, variant: Variant) -> Compiled:
+        known: Compiled | None = self._variants.get(variant)
+        if known is None:
+            made = Compiled(self.model, self.cost, self._level, variant, self._passes)
+            known = self._variants.setdefault(variant, made)
+        return known
+
+    def _prepare_row(self) -> tuple[Any, int, int]:
+        form = self._variant("output")
+        call = (form.row, *form.addresses)
+        object.__setattr__(self, "_row", call)
+        return call
+
+    def _checked_slots(self, slots: tuple[int, int]) -> tuple[int, int]:
+        start, stop = slots
+        if not 0 <= start < stop:
+            sentence = f"slots must be (start, stop) with 0 <= start < stop, got ({start}, {stop})"
+            raise InputError(Problem("InvalidSliceRange", sentence, fields={"start": start, "end": stop}))
+        if stop > self.required_memory:
+            sentence = f"slots end at {stop}, the flat buffer has {self.required_memory}"
+            fields = {"start": start, "end": stop, "buffer_size": self.required_memory}
+            raise InputError(Problem("SliceRangeOutOfBounds", sentence, fields=fields))
+        return start, stop
+
+
+def _output(out: Any, shape: tuple[int, ...]) -> FloatArray:
+    """``out`` when it can be written to as it is, a new array for None."""
+    if out is None:
+        return np.empty(shape, np.float32)
+    wanted = f"out must be a writable C-contiguous float32 array of shape {shape}"
+    if not isinstance(out, np.ndarray):
+        raise InputError(Problem("OutputMismatch", f"{wanted}, got {type(out).__name__}"))
+    if out.dtype != np.float32 or out.shape != shape or not out.flags.carray:
+        got = f"got {out.dtype} {out.shape}" + ("" if out.flags.carray else ", not C-contiguous and writable")
+        raise InputError(Problem("OutputMismatch", f"{wanted}, {got}"))
+    return out

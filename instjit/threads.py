@@ -1,0 +1,100 @@
+"""How many threads a call may use, and Numba's pool."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from .errors import InputError, Problem
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def available() -> int:
+    """Threads this process may use: CPU affinity, cgroup quota and ``INSTJIT_THREADS`` or ``OMP_NUM_THREADS``."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    counts = [affinity, _quota(), _from_environment("INSTJIT_THREADS") or _from_environment("OMP_NUM_THREADS")]
+    return max(1, min(count for count in counts if count))
+
+
+def chosen(threads: int | None, default: int | None = None) -> int:
+    """The number of threads for a call: what was asked for, at most what is available.
+
+    Raises
+    ------
+    InputError
+        InvalidThreadCount when ``threads`` is not a positive number.
+    """
+    wanted = threads if threads is not None else default
+    if wanted is None:
+        return available()
+    if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1:
+        sentence = f"threads must be a whole number of at least 1, got {wanted!r}"
+        raise InputError(Problem("InvalidThreadCount", sentence, fields={"count": wanted}))
+    return min(wanted, available())
+
+
+@contextmanager
+def limited(count: int) -> Iterator[int]:
+    """Let Numba's parallel loops use ``count`` threads, then restore; gives the number they will use."""
+    import numba
+
+    launch()
+    before = numba.get_num_threads()
+    usable = min(count, int(numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(usable)
+    try:
+        yield usable
+    finally:
+        numba.set_num_threads(before)
+
+
+@cache
+def launch() -> None:
+    """Start Numba's pool with waiting threads that sleep.
+
+    GNU OpenMP's spinning turns a 16 us loop into 9 ms as soon as another process wants a core; libgomp reads
+    the setting once, when the pool's library loads, so it is put back afterwards.
+    """
+    from numba.np.ufunc import parallel
+
+    before = os.environ.get("OMP_WAIT_POLICY")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        parallel._launch_threads()
+    finally:
+        if before is None:
+            del os.environ["OMP_WAIT_POLICY"]
+
+
+def layer() -> str:
+    """Name of Numba's threading layer; starts the pool."""
+    import numba
+
+    launch()
+    return str(numba.threading_layer())
+
+
+@cache
+def _quota() -> int | None:
+    """Whole CPUs of the cgroup's quota (version 2 or 1), None without one."""
+    try:
+        quota, period = (CGROUP / "cpu.max").read_text().split()[:2]
+    except (OSError, ValueError):
+        try:
+            quota = (CGROUP / "cpu/cpu.cfs_quota_us").read_text().strip()
+            period = (CGROUP / "cpu/cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return None
+    if not quota.isdigit() or not period.isdigit() or int(period) == 0:
+        return None
+    return max(1, math.ceil(int(quota) / int(period)))
+
+
+def _from_environment(name: str) -> int | None:
+    first = os.environ.get(name, "").split(",")[0].strip()
+    return int(first) if first.isdigit() and int(first) > 0 else None

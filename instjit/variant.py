@@ -1,0 +1,75 @@
+"""One way of calling a kernel: its program, its source, its constants, and its functions once they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from .cost import Cost
+from .kernels import build, emit, layout, target
+from .kernels.emit import Source
+from .kernels.packing import Floats, Integers
+from .kernels.target import Level
+from .lower import Variant, lower
+from .model import Model
+from .passes import Pass, apply
+from .program import Program
+
+
+class Compiled:
+    """A variant of a kernel.
+
+    Attributes
+    ----------
+    program, source
+        What the model became.
+    level
+        The blocking, with the tile height that fits the cache.
+    k, n
+        The packed constants; the functions take their addresses.
+    """
+
+    def __init__(self, model: Model, cost: Cost, level: Level, variant: Variant, passes: tuple[Pass, ...]) -> None:
+        self.program: Program = apply(lower(model, variant), passes)
+        share = 2 * cost.multiply_adds / max(1, cost.flops + cost.moved)
+        self.level = target.fitted(level, self.program.slots, share)
+        places = layout.layout(self.program, model)
+        kinds = [instruction.kind for instruction in model.instructions]
+        self.source: Source = emit.emit(self.program, places, self.level, variant, kinds)
+        self.k: Floats
+        self.n: Integers
+        self.k, self.n = layout.bind(self.program, model, places, self.level.panel)
+        self.addresses = int(self.k.ctypes.data), int(self.n.ctypes.data)
+
+    @cached_property
+    def tiles(self) -> Any:
+        """The Numba function ``tiles``."""
+        return build.tiles_function(self.source)
+
+    @cached_property
+    def tiles_address(self) -> int:
+        """Its machine code."""
+        from .kernels import driver
+
+        return driver.address_of(self.tiles)
+
+    @cached_property
+    def row(self) -> Callable[..., bool]:
+        """``row`` for arrays of one dimension."""
+        return build.row_function(self.source)
+
+    @cached_property
+    def inline(self) -> Any:
+        """A Numba function f(x_row, out_row) with the constants frozen in."""
+        return build.inline_function(self.source, self.k, self.n)
+
+    def warm(self) -> None:
+        """Compile the batch function, and what runs it if no kernel has yet."""
+        from . import threads
+        from .kernels import driver
+
+        driver.serial()
+        if threads.available() > 1:
+            driver.parallel()
+        _ = self.tiles_address

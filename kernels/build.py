@@ -1,0 +1,107 @@
+"""Source -> functions: runs the text in one of its two namespaces, with Numba or without."""
+
+from __future__ import annotations
+
+import linecache
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from ..errors import CompileError, Problem
+from . import plain
+from .emit import Source
+from .packing import Floats, Integers
+
+Function: TypeAlias = Callable[..., Any]
+T = TypeVar("T")
+
+_built: dict[tuple[str, str], Any] = {}
+_lock = threading.RLock()
+
+
+def plain_functions(source: Source, *, rows: bool) -> dict[str, Any]:
+    """The text's functions without Numba: ``tiles``, or ``row`` for rows."""
+    return _run(source, plain.namespace(source.level, rows=rows))
+
+
+def tiles_function(source: Source) -> Function:
+    """``tiles`` compiled for the one signature of ``driver.TILES``; made once for each digest."""
+    return _once(source, "tiles", lambda: _compiled_tiles(source))
+
+
+def row_function(source: Source) -> Function:
+    """``row`` for 1-D arrays, read-only ones included."""
+    return _once(source, "row", lambda: _compiled_row(source))
+
+
+def inline_function(source: Source, k: Floats, n: Integers) -> Any:
+    """``f(x_row, out_row)`` to call in the user's own ``@njit`` code.
+
+    The constants are frozen in: up to 10^6 bytes they become part of the machine code, above that Numba
+    keeps a pointer and refuses to cache the caller. Raises ValueError for rows of a wrong size.
+    """
+    import numba
+
+    row = _once(source, "inline", lambda: _jitted(source, "row", [], rows=True, nogil=False))
+
+    @numba.njit(error_model="numpy")  # type: ignore[untyped-decorator]
+    def inline(x: Any, out: Any) -> None:
+        if not row(x, out, k, n):
+            raise ValueError("inline(x, out): x or out has another length than the model takes")
+
+    return inline
+
+
+def _once(source: Source, form: str, make: Callable[[], T]) -> T:
+    key = source.digest, form
+    with _lock:
+        if key not in _built:
+            _built[key] = _explained(make, source)
+        built: T = _built[key]
+        return built
+
+
+def _explained(make: Callable[[], T], source: Source) -> T:
+    from numba.core.errors import NumbaError
+
+    try:
+        return make()
+    except NumbaError as error:
+        sentence = f"Numba cannot compile the kernel of structure {source.digest[:16]}: {error}"
+        raise CompileError(Problem("CompilationFailed", sentence)) from error
+
+
+def _run(source: Source, names: dict[str, Any]) -> dict[str, Any]:
+    """Run the text; its lines show in tracebacks and in Numba's errors."""
+    filename = f"<instjit {source.digest[:16]}>"
+    linecache.cache[filename] = (len(source.text), None, source.text.splitlines(True), filename)
+    names["__name__"] = f"instjit_{source.digest[:16]}"
+    exec(compile(source.text, filename, "exec"), names)
+    return names
+
+
+def _jitted(source: Source, function: str, signatures: Sequence[Any], *, rows: bool, nogil: bool) -> Function:
+    import numba
+
+    from . import native
+
+    names = _run(source, native.namespace(source.level, rows=rows))
+    for name in [name for name in names if name.startswith("steps")]:
+        names[name] = numba.njit(error_model="numpy", nogil=nogil)(names[name])
+    jitted: Function = numba.njit(list(signatures) or None, error_model="numpy", nogil=nogil)(names[function])
+    return jitted
+
+
+def _compiled_tiles(source: Source) -> Function:
+    from .driver import TILES
+
+    return _jitted(source, "tiles", [TILES], rows=False, nogil=True)
+
+
+def _compiled_row(source: Source) -> Function:
+    from numba import types
+
+    line = types.Array(types.float32, 1, "C")
+    read_only = types.Array(types.float32, 1, "C", readonly=True)
+    signatures = [types.boolean(x, line, types.uint64, types.uint64) for x in (line, read_only)]
+    return _jitted(source, "row", signatures, rows=True, nogil=False)

@@ -1,0 +1,106 @@
+"""Runs a kernel's ``tiles`` over a batch: one pair of functions for all kernels of a process.
+
+They take the machine code of ``tiles`` by its address, so a new kernel compiles only its own steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .native import aligned, release
+from .simd import I64, Builder, IRValue
+
+LINE_FLOATS = 16
+"""Floats of a cache line, which scratch is longer by."""
+
+ROWS = types.Array(types.float32, 2, "C")
+ROWS_READ = types.Array(types.float32, 2, "C", readonly=True)
+TILES = types.void(
+    ROWS_READ, ROWS, types.int64, types.int64, types.boolean, types.int64, types.int64, types.uint64, types.uint64,
+    types.uint64,
+)
+"""x, y, first, last, shared, start, stop, k, n, s: the one signature that ``tiles`` is compiled for."""
+
+DRIVER = types.void(
+    types.uint64, ROWS_READ, ROWS, types.boolean, types.int64, types.int64, types.uint64, types.uint64,
+    types.int64, types.int64, types.int64, types.int64, types.Array(types.int64, 1, "C"),
+)
+
+
+@cache
+def serial() -> Callable[..., None]:
+    """``run`` on the calling thread."""
+    return _compiled(parallel=False)
+
+
+@cache
+def parallel() -> Callable[..., None]:
+    """``run`` on Numba's threads, as many as ``numba.set_num_threads`` allows."""
+    return _compiled(parallel=True)
+
+
+def address_of(tiles: Any) -> int:
+    """Where the machine code of a compiled ``tiles`` begins."""
+    compiled = next(iter(tiles.overloads.values()))
+    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+
+
+def run(
+    tiles: int, x: Any, y: Any, shared: bool, start: int, stop: int, k: int, n: int, floats: int, total: int,
+    workers: int, grain: int, claims: Any,
+) -> None:  # fmt: skip
+    """Run tiles 0 .. total; workers claim ``grain`` at a time, so a thread that loses its core holds up little.
+
+    ``floats`` is the scratch of one tile; ``claims`` an int64 array of one zero.
+    """
+    for _ in numba.prange(workers):
+        buffer = np.empty(floats + LINE_FLOATS, np.float32)
+        s = aligned(buffer)
+        first = claim(claims, grain)
+        while first < total:
+            last = first + grain
+            if last > total:
+                last = total
+            call_tiles(tiles, x, y, first, last, shared, start, stop, k, n, s)
+            first = claim(claims, grain)
+        release(buffer)
+
+
+@intrinsic
+def call_tiles(
+    typing: Any, tiles: Any, x: Any, y: Any, first: Any, last: Any, shared: Any, start: Any, stop: Any, k: Any,
+    n: Any, s: Any,
+) -> Any:  # fmt: skip
+    """Call the machine code at ``tiles`` with the other arguments."""
+
+    def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
+        kind = context.call_conv.get_function_type(TILES.return_type, TILES.args)
+        function = builder.inttoptr(args[0], kind.as_pointer())
+        context.call_conv.call_function(builder, function, TILES.return_type, TILES.args, args[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, *TILES.args), codegen
+
+
+@intrinsic
+def claim(typing: Any, claims: Any, grain: Any) -> Any:
+    """Take the next ``grain`` tiles: adds to ``claims[0]`` atomically, gives its value before."""
+
+    def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.atomic_rmw("add", builder.bitcast(data, ir.PointerType(I64)), args[1], "monotonic")
+
+    return types.int64(claims, types.int64), codegen
+
+
+def _compiled(*, parallel: bool) -> Callable[..., None]:
+    function: Callable[..., None] = numba.njit([DRIVER], error_model="numpy", nogil=True, parallel=parallel)(run)
+    return function

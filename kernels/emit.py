@@ -1,0 +1,254 @@
+"""Program -> Source: the text of one kernel.
+
+Shape of the text (a two-layer net)::
+
+    # 0: DOT
+    step0 = gemm(outputs=300, depth=250, chains=1, source=0, target=250, weights=0, value=relu(total))
+    # 1: DOT
+    step1 = gemm(...)
+    take = columns_in(width=250, columns=((0, 0, 250),))
+    give = columns_out(width=200, columns=((0, 550, 200),))
+
+    def tiles(x, y, first, last, ..., k, n, s): ...    # rows in, steps, rows out, for a range of tiles
+    def row(x, y, k, n): ...                           # one row
+
+Scratch is ``s``, the packed constants are ``k`` and ``n``. ``driver`` runs ``tiles`` over a batch.
+
+The definitions say all there is to know of a step; the functions they name exist twice, in plain Python
+(``plain``) and as Numba intrinsics (``native``), each for a tile and for a row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ..lower import Variant
+from ..program import (
+    Accumulator,
+    Call,
+    Column,
+    Constant,
+    Expression,
+    Gemm,
+    Literal,
+    Lookup,
+    Map,
+    Program,
+    Read,
+    Reduce,
+    Step,
+    View,
+    chains,
+)
+from .layout import Layout
+from .located import Located, Node, Number, Place, Total, text_of
+from .target import Level
+
+STACK_BYTES = 64 * 1024
+"""A row's scratch up to this size lies on the stack."""
+
+STEPS_PER_FUNCTION = 100
+"""Numba's front end is superlinear in the statements of a function."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The text of a kernel.
+
+    Attributes
+    ----------
+    text
+        Python source, the same bytes for models of the same structure.
+    digest
+        SHA-256 of the text and the index lists, 64 hex digits: what the machine code depends on.
+    target, level
+        "cpu", and the blocking that the text is for.
+    variant
+        What the columns hold (``instjit.lower.Variant``).
+    """
+
+    text: str
+    digest: str
+    target: str
+    level: Level
+    variant: Variant
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def emit(program: Program, places: Layout, level: Level, variant: Variant, kinds: Sequence[str]) -> Source:
+    """Write the text.
+
+    Parameters
+    ----------
+    program
+        A program that is laid out.
+    kinds
+        Wire name of every instruction of the model, for the comments.
+    """
+    body = _Writer(program, places, level, variant, kinds).body()
+    digest = hashlib.sha256(f"{body}\n{list(places.lists)}\n{level}".encode()).hexdigest()
+    head = f'"""instjit kernel for cpu, level {level.name}, {level.lanes} rows a tile, structure {digest[:16]}."""\n'
+    return Source(head + body, digest, "cpu", level, variant)
+
+
+class _Writer:
+    def __init__(
+        self, program: Program, places: Layout, level: Level, variant: Variant, kinds: Sequence[str]
+    ) -> None:
+        self.program = program
+        self.places = places
+        self.level = level
+        self.variant = variant
+        self.kinds = kinds
+        self.directories = iter(places.directories)
+
+    def body(self) -> str:
+        lines = ["", *self._definitions(), "", "", *self._functions(), *self._tiles()]
+        if self.variant == "output":
+            lines += ["", "", *self._row()]
+        return "\n".join(lines) + "\n"
+
+    def _definitions(self) -> Iterable[str]:
+        shown: tuple[int, ...] | None = None
+        for number, step in enumerate(self.program.steps):
+            if step.origin != shown:
+                shown = step.origin
+                yield self._comment(step)
+            yield f"step{number} = {self._call(step)}"
+        taken, given = self._columns(self.program.loads), self._columns(self.program.stores)
+        yield "# rows of the caller's arrays"
+        yield f"take = columns_in(width={self.program.width_in}, columns={taken})"
+        yield f"take_part = part_in(width={self.program.width_in}, columns={taken})"
+        yield f"give = columns_out(width={self.program.width_out}, columns={given})"
+        yield f"give_part = part_out(width={self.program.width_out}, columns={given})"
+        if self._on_stack:
+            yield f"row_scratch = stack({max(1, self.program.slots)})"
+
+    def _comment(self, step: Step) -> str:
+        if not step.origin:
+            return "# slots that are read before anything wrote them"
+        return "# " + ", ".join(f"{number}: {self.kinds[number]}" for number in step.origin)
+
+    def _call(self, step: Step) -> str:
+        if isinstance(step, Gemm):
+            outputs, depth = step.target.count, step.source.count
+            return (
+                f"gemm(outputs={outputs}, depth={depth}, chains={chains(outputs, depth)}, "
+                f"source={self._at(step.source)}, target={self._at(step.target)}, "
+                f"weights={self.places.blocks[step.weights]}, value={self._value(step.epilogue)})"
+            )
+        if isinstance(step, Map):
+            return (
+                f"elementwise(count={step.target.count}, target={self._at(step.target)}, "
+                f"value={self._value(step.value)})"
+            )
+        if isinstance(step, Reduce):
+            function = {"sum": "add", "maximum": "maximum"}[step.kind]
+            return (
+                f'reduce(function="{function}", count={step.count}, target={self._at(step.target)}, '
+                f"value={self._value(step.value)})"
+            )
+        return self._lookup(step)
+
+    def _lookup(self, step: Lookup) -> str:
+        return (
+            f"lookup(size={step.target.count}, directory={next(self.directories)}, "
+            f"source={self._at(step.source)}, target={self._at(step.target)})"
+        )
+
+    def _at(self, view: View) -> int:
+        return self.program.offsets[view.region] + view.start
+
+    def _value(self, value: Expression) -> str:
+        return text_of(self._located(value))
+
+    def _located(self, value: Expression) -> Located:
+        if isinstance(value, Call):
+            return Node(value.function, tuple(self._located(argument) for argument in value.arguments))
+        if isinstance(value, Literal):
+            return Number(value.value)
+        if isinstance(value, Accumulator):
+            return Total()
+        if isinstance(value, Constant):
+            return Place("k", self.places.vectors[value.vector] + value.start, value.index.kind)
+        at = self.program.offsets[value.region] + value.start
+        listed = self.places.lists[value.index.slots] if value.index.kind == "gather" else 0
+        return Place("s", at, value.index.kind, value.index.every, listed)
+
+    def _columns(self, columns: Sequence[Column]) -> str:
+        runs = "".join(f"({c.first}, {self._at(c.view)}, {c.view.count}), " for c in columns if c.view.count)
+        return f"({runs.rstrip()})"
+
+    @property
+    def _on_stack(self) -> bool:
+        return self.variant == "output" and self.program.slots * 4 <= STACK_BYTES
+
+    def _functions(self) -> Iterable[str]:
+        """Functions of some steps each, when there are too many for one."""
+        if len(self.program.steps) <= STEPS_PER_FUNCTION:
+            return
+        for start in range(0, len(self.program.steps), STEPS_PER_FUNCTION):
+            yield f"def steps{start}(s, k, n):"
+            numbers = range(start, min(start + STEPS_PER_FUNCTION, len(self.program.steps)))
+            yield from (f"    step{number}(s, k, n)" for number in numbers)
+            yield from ("", "")
+
+    def _steps(self, indent: str) -> Iterable[str]:
+        count = len(self.program.steps)
+        if count <= STEPS_PER_FUNCTION:
+            yield from (f"{indent}step{number}(s, k, n)" for number in range(count))
+        else:
+            yield from (f"{indent}steps{start}(s, k, n)" for start in range(0, count, STEPS_PER_FUNCTION))
+
+    def _tiles(self) -> Iterable[str]:
+        lanes = self.level.lanes
+        yield "def tiles(x, y, first, last, shared, start, stop, k, n, s):"
+        yield "    rows = x.shape[0]"
+        yield "    for tile in range(first, last):"
+        yield f"        row = tile * {lanes}"
+        if lanes == 1:
+            yield "        take(x, row, s)"
+            yield from self._steps("        ")
+            yield f"        {self._give('1')}"
+            return
+        yield f"        count = {lanes}"
+        yield f"        if row + {lanes} > rows:"
+        yield f"            if shared or rows < {lanes}:"
+        yield "                count = rows - row"
+        yield "            else:"
+        yield f"                row = rows - {lanes}"
+        yield f"        if count == {lanes}:"
+        yield "            take(x, row, s)"
+        yield "        else:"
+        yield f"            take_part(x, row, count, 0, {self.program.width_in}, s)"
+        yield from self._steps("        ")
+        if self.variant == "slots":
+            yield f"        {self._give('count')}"
+            return
+        yield f"        if count == {lanes}:"
+        yield "            give(y, row, s)"
+        yield "        else:"
+        yield "            give_part(y, row, count, start, stop, s)"
+
+    def _give(self, count: str) -> str:
+        return f"give_part(y, row, {count}, start, stop, s)" if self.variant == "slots" else "give(y, row, s)"
+
+    def _row(self) -> Iterable[str]:
+        yield "def row(x, y, k, n):"
+        yield f"    if x.size != {self.program.width_in} or y.size != {self.program.width_out}:"
+        yield "        return False"
+        if self._on_stack:
+            yield "    s = row_scratch()"
+        else:
+            yield f"    buffer = empty({self.program.slots + 16}, float32)"
+            yield "    s = aligned(buffer)"
+        yield "    take(x, 0, s)"
+        yield from self._steps("    ")
+        yield "    give(y, 0, s)"
+        if not self._on_stack:
+            yield "    release(buffer)"
+        yield "    return True"

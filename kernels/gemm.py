@@ -1,0 +1,293 @@
+"""Code of a Gemm: a register-blocked micro-kernel over the lanes of a tile, and the form for one row.
+
+Tile form, for each block of ``outputs`` outputs (pseudo-code, vectors over lanes)::
+
+    acc[o][c][v] = bias[o] if c == 0 else -0.0
+    for k in range(0, depth, chains):
+        acc[o][c][v] = fma(w[k + c][o], x[k + c][v], acc[o][c][v])
+    join the chains, apply the epilogue, store to out[o][v]
+
+Row form: the same sums with outputs (or, narrow, chains) across the vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from llvmlite import ir
+
+from .packing import Panel, narrow, padded, panels
+from .simd import (
+    I32,
+    Builder,
+    IRValue,
+    VectorArithmetic,
+    i64,
+    load,
+    load_part,
+    loop,
+    powers,
+    store,
+    store_part,
+)
+from .specs import GemmSpec
+from .target import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Outputs a micro-kernel call makes: pointers to the first's bias, weight and target; strides in floats."""
+
+    bias: IRValue
+    weights: IRValue
+    by_k: IRValue
+    by_output: IRValue
+    out: IRValue
+    first: IRValue
+
+
+BlockEmitter: TypeAlias = Callable[[Block, int], None]
+
+
+class TileGemm:
+    """Writes the tile form of one Gemm shape; ``finish`` applies the epilogue to a stored or register value."""
+
+    def __init__(self, builder: Builder, spec: GemmSpec, level: Level) -> None:
+        self.builder = builder
+        self.spec = spec
+        self.level = level
+        self.lanes = level.lanes
+        self.vector = VectorArithmetic(builder, level.width)
+
+    def block_outputs(self) -> int:
+        """Outputs of a full micro-kernel block."""
+        return max(1, self.level.outputs // self.spec.chains)
+
+    def vectors_at_once(self) -> int:
+        """Vectors of lanes a pass keeps in registers: fewer when the chains alone fill them."""
+        full = self.level.outputs * self.level.vectors
+        return max(1, min(self.level.vectors, full // (self.block_outputs() * self.spec.chains)))
+
+    def accumulate(self, x: IRValue, block: Block, count: int, v: int, vectors: int) -> list[list[IRValue]]:
+        """Sums of ``count`` outputs for lane vectors v .. v + vectors: [output][vector]."""
+        spec, vector = self.spec, self.vector
+        zero = vector.const(-0.0)
+        state = []
+        for o in range(count):
+            bias = vector.splat(self.builder.load(self._weight(block.bias, i64(o), i64(1)), align=4))
+            state += [bias if c == 0 else zero for c in range(spec.chains) for _ in range(vectors)]
+
+        def step(k: IRValue, state: list[IRValue], chains: int) -> list[IRValue]:
+            for c in range(chains):
+                at = self.builder.add(k, i64(c))
+                row = self.builder.gep(x, [self.builder.mul(at, i64(self.lanes))])
+                lanes = [self._lanes(row, v + j) for j in range(vectors)]
+                column = self.builder.gep(block.weights, [self.builder.mul(at, block.by_k)])
+                for o in range(count):
+                    weight = vector.splat(self.builder.load(self._weight(column, i64(o), block.by_output), align=4))
+                    for j in range(vectors):
+                        n = (o * spec.chains + c) * vectors + j
+                        state[n] = vector.fma(weight, lanes[j], state[n])
+            return state
+
+        whole, rest = divmod(spec.depth, spec.chains)
+        if whole:
+            state = loop(
+                self.builder,
+                i64(whole),
+                lambda i, s: step(self.builder.mul(i, i64(spec.chains)), list(s), spec.chains),
+                state,
+            )
+        state = step(i64(whole * spec.chains), list(state), rest)
+        return [self._joined(state, o, vectors) for o in range(count)]
+
+    def _joined(self, state: Sequence[IRValue], o: int, vectors: int) -> list[IRValue]:
+        chains = self.spec.chains
+        sums = [[state[(o * chains + c) * vectors + j] for c in range(chains)] for j in range(vectors)]
+        half = chains // 2
+        while half:
+            sums = [[self.vector.add(s[c], s[c + half]) for c in range(half)] for s in sums]
+            half //= 2
+        return [s[0] for s in sums]
+
+    def _lanes(self, row: IRValue, v: int) -> IRValue:
+        return load(self.builder, self.builder.gep(row, [i64(v * self.level.width)]), self.level.width, 64)
+
+    def _weight(self, base: IRValue, o: IRValue, stride: IRValue) -> IRValue:
+        return self.builder.gep(base, [self.builder.mul(o, stride)])
+
+    def blocks(self, w: IRValue, out: IRValue, emit: BlockEmitter) -> None:
+        """Call ``emit(block, count)`` for every block of outputs, in loops where blocks repeat."""
+        spec = self.spec
+        if narrow(spec.outputs, spec.depth):
+            weights = self.builder.gep(w, [i64(padded(spec.outputs))])
+            whole = Panel(0, spec.outputs, spec.depth, 0)
+            self._panel(whole, i64(0), w, weights, i64(1), i64(spec.depth), out, emit)
+            return
+        parts = panels(spec.outputs, spec.depth, self.level.panel)
+        full = [part for part in parts if part.outputs == self.level.panel]
+        if full:
+            floats = self.level.panel * (spec.depth + 1)
+
+            def body(p: IRValue, state: list[IRValue]) -> list[IRValue]:
+                base = self.builder.gep(w, [self.builder.mul(p, i64(floats))])
+                first = self.builder.mul(p, i64(self.level.panel))
+                self._wide(full[0], first, base, out, emit)
+                return state
+
+            loop(self.builder, i64(len(full)), body)
+        if len(full) < len(parts):
+            last = parts[-1]
+            self._wide(last, i64(last.first), self.builder.gep(w, [i64(last.at)]), out, emit)
+
+    def _wide(self, part: Panel, first: IRValue, base: IRValue, out: IRValue, emit: BlockEmitter) -> None:
+        weights = self.builder.gep(base, [i64(part.width)])
+        self._panel(part, first, base, weights, i64(part.width), i64(1), out, emit)
+
+    def _panel(
+        self,
+        part: Panel,
+        first: IRValue,
+        bias: IRValue,
+        weights: IRValue,
+        by_k: IRValue,
+        by_output: IRValue,
+        out: IRValue,
+        emit: BlockEmitter,
+    ) -> None:
+        step = self.block_outputs()
+        whole, rest = divmod(part.outputs, step)
+
+        def block_at(o: IRValue) -> Block:
+            number = self.builder.add(first, o)
+            return Block(
+                self.builder.gep(bias, [o]),
+                self.builder.gep(weights, [self.builder.mul(o, by_output)]),
+                by_k,
+                by_output,
+                self.builder.gep(out, [self.builder.mul(number, i64(self.lanes))]),
+                number,
+            )
+
+        def body(i: IRValue, state: list[IRValue]) -> list[IRValue]:
+            emit(block_at(self.builder.mul(i, i64(step))), step)
+            return state
+
+        if whole:
+            loop(self.builder, i64(whole), body)
+        if rest:
+            emit(block_at(i64(whole * step)), rest)
+
+
+def row_sums(builder: Builder, spec: GemmSpec, level: Level, x: IRValue, w: IRValue, out: IRValue) -> None:
+    """Write the sums of a Gemm over one row to ``out[outputs]``; the epilogue follows in a pass of its own."""
+    if narrow(spec.outputs, spec.depth):
+        _narrow_row(builder, spec, x, w, out)
+        return
+    parts = panels(spec.outputs, spec.depth, level.panel)
+    full = [part for part in parts if part.outputs == level.panel]
+    if full:
+
+        def body(p: IRValue, state: list[IRValue]) -> list[IRValue]:
+            base = builder.gep(w, [builder.mul(p, i64(level.panel * (spec.depth + 1)))])
+            _panel_row(builder, spec, level, full[0], x, base, builder.gep(out, [builder.mul(p, i64(level.panel))]))
+            return state
+
+        loop(builder, i64(len(full)), body)
+    if len(full) < len(parts):
+        last = parts[-1]
+        _panel_row(
+            builder, spec, level, last, x, builder.gep(w, [i64(last.at)]), builder.gep(out, [i64(last.first)])
+        )
+
+
+def _panel_row(
+    builder: Builder, spec: GemmSpec, level: Level, part: Panel, x: IRValue, base: IRValue, out: IRValue
+) -> None:
+    pieces = _pieces(part.width, level.width)
+    arithmetics = [VectorArithmetic(builder, width) for _, width in pieces]
+    state = []
+    for (start, width), vector in zip(pieces, arithmetics, strict=True):
+        state.append(load(builder, builder.gep(base, [i64(start)]), width))
+        state += [vector.const(-0.0)] * (spec.chains - 1)
+    weights = builder.gep(base, [i64(part.width)])
+
+    def step(k: IRValue, state: list[IRValue], chains: int) -> list[IRValue]:
+        for c in range(chains):
+            at = builder.add(k, i64(c))
+            scalar = builder.load(builder.gep(x, [at]), align=4)
+            column = builder.gep(weights, [builder.mul(at, i64(part.width))])
+            for p, ((start, width), vector) in enumerate(zip(pieces, arithmetics, strict=True)):
+                held = load(builder, builder.gep(column, [i64(start)]), width)
+                n = p * spec.chains + c
+                state[n] = vector.fma(held, vector.splat(scalar), state[n])
+        return state
+
+    whole, rest = divmod(spec.depth, spec.chains)
+    if whole:
+        state = loop(
+            builder, i64(whole), lambda i, s: step(builder.mul(i, i64(spec.chains)), list(s), spec.chains), state
+        )
+    state = step(i64(whole * spec.chains), list(state), rest)
+    for p, ((start, width), vector) in enumerate(zip(pieces, arithmetics, strict=True)):
+        sums = state[p * spec.chains : (p + 1) * spec.chains]
+        half = spec.chains // 2
+        while half:
+            sums = [vector.add(sums[c], sums[c + half]) for c in range(half)]
+            half //= 2
+        valid = min(width, part.outputs - start)
+        store_part(builder, sums[0], builder.gep(out, [i64(start)]), valid, width)
+
+
+def _pieces(width: int, vector: int) -> list[tuple[int, int]]:
+    """Start and size of the vectors that cover ``width`` outputs: whole vectors, then powers of two."""
+    whole = [(start, vector) for start in range(0, width // vector * vector, vector)]
+    done = len(whole) * vector
+    return whole + [(done + start, size) for start, size in powers(width - done)]
+
+
+def _narrow_row(builder: Builder, spec: GemmSpec, x: IRValue, w: IRValue, out: IRValue) -> None:
+    """Chains across the vector: lane c of an output's accumulator sums k = c, c + 8, ..."""
+    chains, vector = spec.chains, VectorArithmetic(builder, spec.chains)
+    rows = [builder.gep(w, [i64(padded(spec.outputs) + o * spec.depth)]) for o in range(spec.outputs)]
+    state = []
+    for o in range(spec.outputs):
+        bias = builder.load(builder.gep(w, [i64(o)]), align=4)
+        state.append(builder.insert_element(vector.const(-0.0), bias, ir.Constant(I32, 0)))
+    whole, rest = divmod(spec.depth, chains)
+
+    def step(i: IRValue, state: list[IRValue]) -> list[IRValue]:
+        k = builder.mul(i, i64(chains))
+        lanes = load(builder, builder.gep(x, [k]), chains)
+        return [
+            vector.fma(load(builder, builder.gep(row, [k]), chains), lanes, total)
+            for row, total in zip(rows, state, strict=True)
+        ]
+
+    state = loop(builder, i64(whole), step, state)
+    if rest:
+        lanes = load_part(builder, builder.gep(x, [i64(whole * chains)]), rest, chains)
+        mask = ir.Constant(ir.VectorType(ir.IntType(1), chains), [int(c < rest) for c in range(chains)])
+        held = [load_part(builder, builder.gep(row, [i64(whole * chains)]), rest, chains) for row in rows]
+        state = [
+            builder.select(mask, vector.fma(part, lanes, total), total)
+            for part, total in zip(held, state, strict=True)
+        ]
+    for o, total in enumerate(state):
+        store(builder, _folded(builder, total, chains), builder.gep(out, [i64(o)]))
+
+
+def _folded(builder: Builder, total: IRValue, chains: int) -> IRValue:
+    """Lane 0 after lanes c and c + half have been added for half = chains / 2, ..., 1."""
+    half = chains // 2
+    while half:
+        lanes = ir.VectorType(I32, half)
+        low = builder.shuffle_vector(total, ir.Constant(total.type, ir.Undefined), ir.Constant(lanes, list(range(half))))
+        high = builder.shuffle_vector(
+            total, ir.Constant(total.type, ir.Undefined), ir.Constant(lanes, list(range(half, 2 * half)))
+        )
+        total = builder.fadd(low, high)
+        half //= 2
+    return builder.extract_element(total, ir.Constant(I32, 0))

@@ -1,0 +1,132 @@
+"""Where a program's constants lie in ``k`` and ``n``: from the structure of the model alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..model import Model
+from ..program import Call, Constant, Expression, Gemm, Lookup, Program, Read, Step
+from .packing import (
+    ALIGNMENT,
+    DIRECTORY,
+    Floats,
+    Integers,
+    PackedTable,
+    aligned_floats,
+    block_floats,
+    gemm_block,
+    pack_table,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Places of index lists, lookups' directories, Gemm blocks and parameter vectors.
+
+    Attributes
+    ----------
+    lists
+        Place in ``n`` of each distinct index list.
+    directories
+        Place in ``n`` of each Lookup's directory, in the order of the program.
+    blocks, vectors
+        Place in ``k`` by number of matrix, by number of parameter vector.
+    floats, integers
+        Entries of ``k`` and ``n`` before the tables, whose size is not structure.
+    """
+
+    lists: dict[tuple[int, ...], int]
+    directories: tuple[int, ...]
+    blocks: dict[int, int]
+    vectors: dict[int, int]
+    floats: int
+    integers: int
+
+
+def layout(program: Program, model: Model) -> Layout:
+    """Lay out what the program's steps refer to, each constant once."""
+    lists: dict[tuple[int, ...], int] = {}
+    blocks: dict[int, int] = {}
+    vectors: dict[int, int] = {}
+    floats = integers = 0
+    for leaf in _leaves(program.steps):
+        if isinstance(leaf, Read) and leaf.index.kind == "gather" and leaf.index.slots not in lists:
+            lists[leaf.index.slots] = integers
+            integers += len(leaf.index.slots)
+        if isinstance(leaf, Constant) and leaf.vector not in vectors:
+            vectors[leaf.vector] = floats
+            floats += _whole_lines(len(model.parameters[leaf.vector]))
+    for step in program.steps:
+        if isinstance(step, Gemm) and step.weights not in blocks:
+            blocks[step.weights] = floats
+            floats += _whole_lines(block_floats(step.target.count, step.source.count))
+    lookups = sum(isinstance(step, Lookup) for step in program.steps)
+    directories = tuple(integers + DIRECTORY * number for number in range(lookups))
+    return Layout(lists, directories, blocks, vectors, floats, integers + DIRECTORY * lookups)
+
+
+def bind(program: Program, model: Model, places: Layout, panel: int) -> tuple[Floats, Integers]:
+    """The arrays ``k`` and ``n`` for a model's numbers.
+
+    Parameters
+    ----------
+    program, places
+        A program of this model and its layout.
+    panel
+        Outputs of a full panel (``Level.panel``).
+    """
+    tables = [
+        pack_table(model.maps[step.table].keys_array, model.maps[step.table].values_array, step.default)
+        for step in program.steps
+        if isinstance(step, Lookup)
+    ]
+    k = aligned_floats(places.floats + sum(table.values.size for table in tables))
+    n = np.zeros(places.integers + sum(len(t.keys) + len(t.rows) for t in tables) + 1, dtype=np.int32)
+    for slots, at in places.lists.items():
+        n[at : at + len(slots)] = slots
+    for vector, at in places.vectors.items():
+        k[at : at + len(model.parameters[vector])] = model.parameters[vector]
+    for weights, at in places.blocks.items():
+        block = gemm_block(model.weights[weights], model.bias[weights], panel)
+        k[at : at + len(block)] = block
+    _bind_tables(tables, places, k, n)
+    k.setflags(write=False)
+    n.setflags(write=False)
+    return k, n
+
+
+def _bind_tables(tables: Iterable[PackedTable], places: Layout, k: Floats, n: Integers) -> None:
+    floats, integers = places.floats, places.integers
+    for table, at in zip(tables, places.directories, strict=True):
+        keys_at, rows_at = integers, integers + len(table.keys)
+        n[at : at + DIRECTORY] = (keys_at, len(table.keys), table.first, len(table.rows), rows_at, floats)
+        n[keys_at:rows_at] = table.keys
+        n[rows_at : rows_at + len(table.rows)] = table.rows
+        k[floats : floats + table.values.size] = table.values.ravel()
+        integers = rows_at + len(table.rows)
+        floats += table.values.size
+
+
+def _whole_lines(floats: int) -> int:
+    return -(-floats // ALIGNMENT) * ALIGNMENT
+
+
+def _leaves(steps: Iterable[Step]) -> Iterable[Expression]:
+    for step in steps:
+        if isinstance(step, Gemm):
+            stack = [step.epilogue]
+        elif isinstance(step, Lookup):
+            continue
+        else:
+            stack = [step.value]
+        while stack:
+            value = stack.pop()
+            if isinstance(value, Call):
+                stack.extend(reversed(value.arguments))
+            else:
+                yield value
+
+

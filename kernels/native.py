@@ -1,0 +1,243 @@
+"""The names of the generated text as Numba functions: each step one ``@intrinsic`` over one LLVM function.
+
+Steps that differ only in their places share the LLVM function, which takes its places as pointers; so
+twenty equal layers are compiled once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.errors import TypingError
+from numba.extending import intrinsic
+
+from .located import CONSTRUCTORS, Located, Node, Place
+from .row import RowSchedule
+from .simd import FLOAT, I32, I64, Builder, IRValue, declare, i64
+from .specs import ColumnsSpec, GemmSpec, LookupSpec, MapSpec, ReduceSpec, StepSpec
+from .target import Level
+from .tile import TileSchedule
+
+Schedule: TypeAlias = "TileSchedule | RowSchedule"
+FLOATS = FLOAT.as_pointer()
+INTEGERS = I32.as_pointer()
+SCRATCH_ALIGNMENT = 64
+
+
+def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
+    """What the generated text sees when it is compiled.
+
+    Parameters
+    ----------
+    level
+        Blocking; with ``level.vectors == 0`` tiles are single rows.
+    rows
+        Give the steps their form for one row instead of a tile.
+    """
+    schedule: Schedule = RowSchedule(level) if rows or not level.vectors else TileSchedule(level)
+    return {
+        **CONSTRUCTORS,
+        "gemm": lambda **fields: _step(schedule, "gemm", GemmSpec(**fields)),
+        "elementwise": lambda **fields: _step(schedule, "map", MapSpec(**fields)),
+        "reduce": lambda **fields: _step(schedule, "reduce", ReduceSpec(**fields)),
+        "lookup": lambda **fields: _step(schedule, "lookup", LookupSpec(**fields)),
+        "columns_in": lambda **fields: _columns(schedule, "load", ColumnsSpec(**fields)),
+        "columns_out": lambda **fields: _columns(schedule, "store", ColumnsSpec(**fields)),
+        "part_in": lambda **fields: _part(schedule, ColumnsSpec(**fields), storing=False),
+        "part_out": lambda **fields: _part(schedule, ColumnsSpec(**fields), storing=True),
+        "stack": _stack,
+        "aligned": aligned,
+        "release": release,
+        "empty": np.empty,
+        "float32": np.float32,
+    }
+
+
+def _step(schedule: Schedule, kind: str, spec: StepSpec) -> Any:
+    @intrinsic
+    def step(typing: Any, s: Any, k: Any, n: Any) -> Any:
+        signature = types.void(s, k, n)
+
+        def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
+            areas = {
+                "s": _address(context, builder, signature.args[0], args[0], FLOATS),
+                "k": _address(context, builder, signature.args[1], args[1], FLOATS),
+                "n": _address(context, builder, signature.args[2], args[2], INTEGERS),
+            }
+            places = [_place(builder, areas, schedule.lanes, area, at) for area, at in spec.operands()]
+            function = _function(builder, schedule, kind, spec, [place.type for place in places])
+            builder.call(function, [*places, areas["k"], areas["n"]])
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return step
+
+
+def _place(builder: Builder, areas: dict[str, IRValue], lanes: int, area: str, at: int) -> IRValue:
+    return builder.gep(areas[area], [i64(at * lanes if area == "s" else at)])
+
+
+def _function(builder: Builder, schedule: Schedule, kind: str, spec: StepSpec, places: Sequence[Any]) -> Any:
+    """The LLVM function of a step's shape in the builder's module, written on first use."""
+    shape = repr((schedule.name, schedule.level, kind, _shape(spec)))
+    name = f"instjit_{kind}_{hashlib.sha256(shape.encode()).hexdigest()[:16]}"
+    signature = ir.FunctionType(ir.VoidType(), [*places, FLOATS, INTEGERS])
+    function = declare(builder.module, signature, name)
+    if not function.is_declaration:
+        return function
+    function.linkage = "internal"
+    inner = ir.IRBuilder(function.append_basic_block("entry"))
+    *pointers, k, n = function.args
+    if isinstance(spec, LookupSpec):
+        schedule.lookup(inner, spec, pointers, k, n)
+    else:
+        getattr(schedule, kind)(inner, spec, pointers)
+    inner.ret_void()
+    return function
+
+
+def _shape(spec: StepSpec) -> StepSpec:
+    """The spec with its places numbered in order, which is all that its code depends on."""
+    if isinstance(spec, GemmSpec):
+        return replace(spec, source=0, target=0, weights=0, value=_numbered(spec.value, {}))
+    if isinstance(spec, LookupSpec):
+        return replace(spec, source=0, target=0, directory=0)
+    return replace(spec, target=0, value=_numbered(spec.value, {}))
+
+
+def _numbered(value: Located, seen: dict[Place, int]) -> Located:
+    if isinstance(value, Node):
+        return Node(value.function, tuple(_numbered(part, seen) for part in value.arguments))
+    if isinstance(value, Place):
+        return replace(value, at=seen.setdefault(value, len(seen)), listed=0)
+    return value
+
+
+def _columns(schedule: Schedule, kind: str, spec: ColumnsSpec) -> Any:
+    """``f(rows, row, s)`` for all rows of a tile from ``row``."""
+
+    @intrinsic
+    def move(typing: Any, rows: Any, row: Any, s: Any) -> Any:
+        signature = types.void(rows, types.int64, s)
+
+        def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
+            data = _rows_at(context, builder, signature.args[0], args[0], args[1], spec.width)
+            s = _address(context, builder, signature.args[2], args[2], FLOATS)
+            places = [_place(builder, {"s": s}, schedule.lanes, area, at) for area, at in spec.operands()]
+            getattr(schedule, kind)(builder, spec, data, places)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return move
+
+
+def _part(schedule: Schedule, spec: ColumnsSpec, *, storing: bool) -> Any:
+    """``f(rows, row, count, start, stop, s)``: any number of rows, columns start .. stop of a wider row.
+
+    Plain loops: the road for the last rows of a batch and for slices of the flat buffer. Loading repeats
+    the last row in the lanes from ``count`` on.
+    """
+
+    @intrinsic
+    def move(typing: Any, rows: Any, row: Any, count: Any, start: Any, stop: Any, s: Any) -> Any:
+        signature = types.void(rows, types.int64, types.int64, types.int64, types.int64, s)
+
+        def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
+            held, row, count, start, stop, _ = args
+            width = builder.sub(stop, start)
+            data = _rows_at(context, builder, signature.args[0], held, row, width)
+            s = _address(context, builder, signature.args[5], args[5], FLOATS)
+            for column, slot, columns in spec.columns:
+                place = _place(builder, {"s": s}, schedule.lanes, "s", slot)
+                first = _larger(builder, start, i64(column))
+                last = _smaller(builder, stop, i64(column + columns))
+                with cgutils.for_range_slice(builder, first, last, i64(1), I64) as (at, _):
+                    lanes = builder.gep(place, [builder.mul(builder.sub(at, i64(column)), i64(schedule.lanes))])
+                    cell = builder.gep(data, [builder.sub(at, start)])
+                    _move_lanes(builder, schedule.lanes, lanes, cell, width, count, storing)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return move
+
+
+def _move_lanes(
+    builder: Builder, lanes: int, slot: IRValue, cell: IRValue, stride: IRValue, count: IRValue, storing: bool
+) -> None:
+    with cgutils.for_range(builder, count if storing else i64(lanes)) as lane_loop:
+        lane = lane_loop.index
+        held = builder.gep(slot, [lane])
+        row = lane if storing else _smaller(builder, lane, builder.sub(count, i64(1)))
+        outside = builder.gep(cell, [builder.mul(row, stride)])
+        source, target = (held, outside) if storing else (outside, held)
+        builder.store(builder.load(source, align=4), target, align=4)
+
+
+def _smaller(builder: Builder, a: IRValue, b: IRValue) -> IRValue:
+    return builder.select(builder.icmp_signed("<", a, b), a, b)
+
+
+def _larger(builder: Builder, a: IRValue, b: IRValue) -> IRValue:
+    return builder.select(builder.icmp_signed("<", a, b), b, a)
+
+
+def _stack(slots: int) -> Any:
+    """``f() -> address`` of ``slots`` floats in the caller's frame, aligned to a cache line."""
+
+    @intrinsic
+    def reserve(typing: Any) -> Any:
+        def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
+            area = cgutils.alloca_once(builder, ir.ArrayType(FLOAT, slots))
+            area.align = SCRATCH_ALIGNMENT
+            return builder.ptrtoint(area, I64)
+
+        return types.uint64(), codegen
+
+    return reserve
+
+
+@intrinsic
+def aligned(typing: Any, buffer: Any) -> Any:
+    """Address of the first cache line in a float32 array that is 16 floats longer than needed."""
+
+    def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        up = builder.add(builder.ptrtoint(data, I64), i64(SCRATCH_ALIGNMENT - 1))
+        return builder.and_(up, i64(-SCRATCH_ALIGNMENT))
+
+    return types.uint64(buffer), codegen
+
+
+@intrinsic
+def release(typing: Any, buffer: Any) -> Any:
+    """Does nothing: keeps the array alive up to here, since ``aligned`` hides its last use from Numba."""
+
+    def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
+        return context.get_dummy_value()
+
+    return types.void(buffer), codegen
+
+
+def _rows_at(context: Any, builder: Builder, kind: Any, value: IRValue, row: IRValue, width: int | IRValue) -> IRValue:
+    if not isinstance(kind, types.Array) or kind.dtype != types.float32 or kind.layout != "C":
+        raise TypingError(f"rows must be a C-contiguous float32 array, got {kind}")
+    data = context.make_array(kind)(context, builder, value).data
+    stride = i64(width) if isinstance(width, int) else width
+    return builder.gep(data, [builder.mul(row, stride)])
+
+
+def _address(context: Any, builder: Builder, kind: Any, value: IRValue, pointer: Any) -> IRValue:
+    if isinstance(kind, types.Array):
+        return builder.bitcast(context.make_array(kind)(context, builder, value).data, pointer)
+    return builder.inttoptr(value, pointer)
+
+

@@ -1,0 +1,130 @@
+"""Model constants in the order the kernels read them: one float32 array ``k``, one int32 array ``n``.
+
+A Gemm's block in ``k`` is a list of panels, each ``[bias of the panel][k][outputs]``: the tile's
+micro-kernel broadcasts single weights of it, the row form reads whole vectors. A Gemm of few outputs
+with interleaved chains (``narrow``) is ``[bias][output][k]`` instead, so that the row form reads vectors
+of k. Integers are index lists, then one directory of ``DIRECTORY`` entries for each lookup, then keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..program import chains
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int32]
+
+DIRECTORY = 6
+"""Entries of a lookup's directory: keys at, key count, first dense key, dense span, dense rows at, values at."""
+
+DENSE_SPAN = 4096
+"""A table whose keys span no more than this, or four times their number, is indexed by key directly."""
+
+ALIGNMENT = 16
+"""Blocks in ``k`` start at multiples of this many floats: a cache line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Outputs ``first .. first + outputs`` of a Gemm, stored ``width`` wide (padded to a multiple of 4)."""
+
+    first: int
+    outputs: int
+    width: int
+    at: int
+
+
+def narrow(outputs: int, depth: int) -> bool:
+    """Whether a Gemm's block is row-major [output][k]."""
+    return chains(outputs, depth) == 8
+
+
+def padded(outputs: int) -> int:
+    """``outputs`` rounded up to a multiple of 4."""
+    return -(-outputs // 4) * 4
+
+
+def panels(outputs: int, depth: int, panel: int) -> list[Panel]:
+    """The panels of a Gemm that is not narrow; ``at`` counts floats from the start of its block."""
+    found, at = [], 0
+    for first in range(0, outputs, panel):
+        size = min(panel, outputs - first)
+        found.append(Panel(first, size, padded(size), at))
+        at += padded(size) * (depth + 1)
+    return found
+
+
+def block_floats(outputs: int, depth: int) -> int:
+    """Floats of a Gemm's block, whatever the panel width."""
+    if narrow(outputs, depth):
+        return padded(outputs) + outputs * depth
+    return padded(outputs) * (depth + 1)
+
+
+def gemm_block(weights: Floats, bias: Floats, panel: int) -> Floats:
+    """A Gemm's block.
+
+    Parameters
+    ----------
+    weights
+        float32 [outputs][depth].
+    bias
+        float32 [outputs].
+    panel
+        Outputs of a full panel (``Level.panel``), a multiple of 4.
+    """
+    outputs, depth = weights.shape
+    block = np.zeros(block_floats(outputs, depth), dtype=np.float32)
+    if narrow(outputs, depth):
+        block[:outputs] = bias
+        block[padded(outputs) :] = weights.ravel()
+        return block
+    for part in panels(outputs, depth, panel):
+        held = block[part.at : part.at + part.width * (depth + 1)].reshape(depth + 1, part.width)
+        chosen = slice(part.first, part.first + part.outputs)
+        held[0, : part.outputs] = bias[chosen]
+        held[1:, : part.outputs] = weights[chosen].T
+    return block
+
+
+def aligned_floats(count: int) -> Floats:
+    """A zeroed float32 array that starts at a cache line and may be read a cache line past its end."""
+    whole = np.zeros(count + 32, dtype=np.float32)
+    start = (-whole.ctypes.data // 4) % ALIGNMENT
+    return whole[start : start + count + ALIGNMENT]
+
+
+@dataclass(frozen=True, slots=True)
+class PackedTable:
+    """One lookup's directory without its places, its integers and its rows of values (row 0: the default)."""
+
+    keys: Integers
+    first: int
+    rows: Integers
+    values: Floats
+
+
+def pack_table(keys: Integers, values: Floats, default: Sequence[float]) -> PackedTable:
+    """Pack a table whose keys ascend.
+
+    Parameters
+    ----------
+    keys
+        int32 [entries], ascending.
+    values
+        float32 [entries][size].
+    default
+        ``size`` numbers for an absent key.
+    """
+    rows = np.concatenate([np.asarray(default, dtype=np.float32)[None, :], values.reshape(len(keys), -1)])
+    span = int(keys[-1]) - int(keys[0]) + 1 if len(keys) else 0
+    if span == 0 or span > max(DENSE_SPAN, 4 * len(keys)):
+        return PackedTable(keys, 0, np.zeros(0, dtype=np.int32), rows)
+    dense = np.zeros(span, dtype=np.int32)
+    dense[keys.astype(np.int64) - int(keys[0])] = np.arange(1, len(keys) + 1, dtype=np.int32)
+    return PackedTable(keys, int(keys[0]), dense, rows)

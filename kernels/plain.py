@@ -1,0 +1,167 @@
+"""The names of the generated text in plain Python: the text runs without Numba and gives the same bits.
+
+Scratch is an array [slot][lane] that starts as NaN, so that a slot read before it is written shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..arithmetic import NumpyArithmetic
+from ..summation import maximum_of, product, sum_of
+from .located import CONSTRUCTORS, Located, Place, evaluate
+from .packing import Floats, Integers, narrow, padded, panels
+from .specs import ColumnsSpec, GemmSpec, LookupSpec, MapSpec, ReduceSpec
+from .target import Level
+
+StepFunction: TypeAlias = Callable[[Floats, Floats, Integers], None]
+
+
+def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
+    """What the generated text sees when it is run as it is; the arguments are those of ``native``."""
+    lanes = 1 if rows else level.lanes
+    return {
+        **CONSTRUCTORS,
+        "gemm": lambda **fields: _gemm(GemmSpec(**fields), level.panel),
+        "elementwise": lambda **fields: _elementwise(MapSpec(**fields)),
+        "reduce": lambda **fields: _reduce(ReduceSpec(**fields)),
+        "lookup": lambda **fields: _lookup(LookupSpec(**fields)),
+        "columns_in": lambda **fields: _take(ColumnsSpec(**fields), lanes),
+        "columns_out": lambda **fields: _give(ColumnsSpec(**fields), lanes),
+        "part_in": lambda **fields: _take_part(ColumnsSpec(**fields)),
+        "part_out": lambda **fields: _give_part(ColumnsSpec(**fields)),
+        "stack": lambda slots: lambda: _empty(slots, np.float32).reshape(slots, 1),
+        "aligned": lambda buffer: buffer[: (len(buffer) - 16) // lanes * lanes].reshape(-1, lanes),
+        "release": lambda buffer: None,
+        "empty": _empty,
+        "float32": np.float32,
+    }
+
+
+def _gemm(spec: GemmSpec, panel: int) -> StepFunction:
+    def step(s: Floats, k: Floats, n: Integers) -> None:
+        weights, bias = _unpacked(spec, panel, k)
+        source = np.ascontiguousarray(s[spec.source : spec.source + spec.depth].T)
+        total = product(weights, bias, source).T
+        s[spec.target : spec.target + spec.outputs] = _values(spec.value, spec.outputs, s, k, n, total)
+
+    return step
+
+
+def _unpacked(spec: GemmSpec, panel: int, k: Floats) -> tuple[Floats, Floats]:
+    """Weights [outputs][depth] and bias of a packed block."""
+    block = k[spec.weights :]
+    if narrow(spec.outputs, spec.depth):
+        start = padded(spec.outputs)
+        weights = block[start : start + spec.outputs * spec.depth].reshape(spec.outputs, spec.depth)
+        return weights, block[: spec.outputs]
+    held = [
+        block[part.at : part.at + part.width * (spec.depth + 1)].reshape(-1, part.width)[:, : part.outputs]
+        for part in panels(spec.outputs, spec.depth, panel)
+    ]
+    whole = np.concatenate(held, axis=1)
+    return np.ascontiguousarray(whole[1:].T), whole[0]
+
+
+def _elementwise(spec: MapSpec) -> StepFunction:
+    def step(s: Floats, k: Floats, n: Integers) -> None:
+        s[spec.target : spec.target + spec.count] = _values(spec.value, spec.count, s, k, n)
+
+    return step
+
+
+def _reduce(spec: ReduceSpec) -> StepFunction:
+    fold = {"add": sum_of, "maximum": maximum_of}[spec.function]
+
+    def step(s: Floats, k: Floats, n: Integers) -> None:
+        values = np.broadcast_to(_values(spec.value, spec.count, s, k, n), (spec.count, s.shape[1]))
+        s[spec.target] = fold(np.ascontiguousarray(values.T))
+
+    return step
+
+
+def _lookup(spec: LookupSpec) -> StepFunction:
+    def step(s: Floats, k: Floats, n: Integers) -> None:
+        for lane, identity in enumerate(s[spec.source].copy()):
+            at = _row_at(spec, float(identity), n)
+            s[spec.target : spec.target + spec.size, lane] = k[at : at + spec.size]
+
+    return step
+
+
+def _row_at(spec: LookupSpec, identity: float, n: Integers) -> int:
+    """Place in ``k`` of the id's row of values."""
+    keys_at, count, first, span, dense_at, values_at = (int(n[spec.directory + e]) for e in range(6))
+    key = _key(identity)
+    row = 0
+    if span:
+        row = int(n[dense_at + key - first]) if 0 <= key - first < span else 0
+    elif key in (keys := list(n[keys_at : keys_at + count])):
+        row = keys.index(key) + 1
+    return values_at + row * spec.size
+
+
+def _key(identity: float) -> int:
+    if identity != identity:
+        return 0
+    if abs(identity) >= 2**31:
+        return 2**31 - 1 if identity > 0 else -(2**31)
+    whole = int(identity)
+    return whole + (abs(identity - whole) >= 0.5) * (1 if identity > 0 else -1)
+
+
+def _values(value: Located, count: int, s: Floats, k: Floats, n: Integers, total: Any = None) -> Floats:
+    """The value of elements 0 .. count - 1 over all lanes: [count][lanes], or what broadcasts to it."""
+    elements = np.arange(count)
+
+    def leaf(place: Place) -> Floats:
+        if place.index == "fixed":
+            entries = np.zeros(1, dtype=np.int64)
+        elif place.index == "gather":
+            entries = n[place.listed + elements].astype(np.int64)
+        else:
+            entries = elements // place.every
+        held: Floats = s[place.at + entries] if place.area == "s" else k[place.at + entries][:, None]
+        return held
+
+    result: Floats = evaluate(value, NumpyArithmetic(), leaf, total)
+    return result
+
+
+def _take(spec: ColumnsSpec, lanes: int) -> Callable[[Floats, int, Floats], None]:
+    part = _take_part(spec)
+    return lambda x, row, s: part(np.atleast_2d(x), row, lanes, 0, spec.width, s)
+
+
+def _give(spec: ColumnsSpec, lanes: int) -> Callable[[Floats, int, Floats], None]:
+    part = _give_part(spec)
+    return lambda y, row, s: part(y[None, :] if y.ndim == 1 else y, row, lanes, 0, spec.width, s)
+
+
+def _take_part(spec: ColumnsSpec) -> Callable[[Floats, int, int, int, int, Floats], None]:
+    def move(x: Floats, row: int, count: int, start: int, stop: int, s: Floats) -> None:
+        rows = row + np.minimum(np.arange(s.shape[1]), count - 1)
+        for column, slot, columns in spec.columns:
+            first, last = max(column, start), min(column + columns, stop)
+            if first < last:
+                s[slot + first - column : slot + last - column] = x[rows, first - start : last - start].T
+
+    return move
+
+
+def _give_part(spec: ColumnsSpec) -> Callable[[Floats, int, int, int, int, Floats], None]:
+    def move(y: Floats, row: int, count: int, start: int, stop: int, s: Floats) -> None:
+        for column, slot, columns in spec.columns:
+            first, last = max(column, start), min(column + columns, stop)
+            if first < last:
+                held = s[slot + first - column : slot + last - column, :count]
+                y[row : row + count, first - start : last - start] = held.T
+
+    return move
+
+
+def _empty(count: int, dtype: Any) -> Floats:
+    return np.full(count, np.nan, dtype=dtype)

@@ -1,0 +1,255 @@
+"""LLVM vectors: the arithmetic of ``instjit.arithmetic`` over llvmlite, loads and stores of part of a vector, loops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from llvmlite import ir
+
+IRValue: TypeAlias = Any
+Builder: TypeAlias = Any
+
+FLOAT = ir.FloatType()
+I64 = ir.IntType(64)
+I32 = ir.IntType(32)
+
+
+def i64(value: int) -> IRValue:
+    """64-bit integer constant."""
+    return ir.Constant(I64, value)
+
+
+def vector_type(width: int) -> Any:
+    """<width x float>, or float for width 1."""
+    return FLOAT if width == 1 else ir.VectorType(FLOAT, width)
+
+
+class VectorArithmetic:
+    """``Arithmetic`` whose values are LLVM vectors of ``width`` floats (a plain float for width 1)."""
+
+    def __init__(self, builder: Builder, width: int) -> None:
+        self.builder = builder
+        self.width = width
+        self.float = vector_type(width)
+        self.int = I32 if width == 1 else ir.VectorType(I32, width)
+
+    def const(self, x: float) -> IRValue:
+        return ir.Constant(self.float, x if self.width == 1 else [x] * self.width)
+
+    def iconst(self, i: int) -> IRValue:
+        return ir.Constant(self.int, i if self.width == 1 else [i] * self.width)
+
+    def add(self, a: IRValue, b: IRValue) -> IRValue:
+        return self.builder.fadd(a, b)
+
+    def sub(self, a: IRValue, b: IRValue) -> IRValue:
+        return self.builder.fsub(a, b)
+
+    def mul(self, a: IRValue, b: IRValue) -> IRValue:
+        return self.builder.fmul(a, b)
+
+    def div(self, a: IRValue, b: IRValue) -> IRValue:
+        return self.builder.fdiv(a, b)
+
+    def fma(self, a: IRValue, b: IRValue, c: IRValue) -> IRValue:
+        return self._intrinsic("fma", a, b, c)
+
+    def sqrt(self, a: IRValue) -> IRValue:
+        return self._intrinsic("sqrt", a)
+
+    def rint(self, a: IRValue) -> IRValue:
+        return self._intrinsic("rint", a)
+
+    def trunc(self, a: IRValue) -> IRValue:
+        return self._intrinsic("trunc", a)
+
+    def neg(self, a: IRValue) -> IRValue:
+        return self.builder.fneg(a)
+
+    def abs(self, a: IRValue) -> IRValue:
+        return self._intrinsic("fabs", a)
+
+    def lt(self, a: IRValue, b: IRValue) -> IRValue:
+        return self.builder.fcmp_ordered("<", a, b)
+
+    def le(self, a: IRValue, b: IRValue) -> IRValue:
+        return self.builder.fcmp_ordered("<=", a, b)
+
+    def gt(self, a: IRValue, b: IRValue) -> IRValue:
+        return self.builder.fcmp_ordered(">", a, b)
+
+    def ge(self, a: IRValue, b: IRValue) -> IRValue:
+        return self.builder.fcmp_ordered(">=", a, b)
+
+    def eq(self, a: IRValue, b: IRValue) -> IRValue:
+        return self.builder.fcmp_ordered("==", a, b)
+
+    def isnan(self, a: IRValue) -> IRValue:
+        return self.builder.fcmp_unordered("uno", a, a)
+
+    def select(self, mask: IRValue, a: IRValue, b: IRValue) -> IRValue:
+        return self.builder.select(mask, a, b)
+
+    def to_int(self, a: IRValue) -> IRValue:
+        return self.builder.fptosi(a, self.int)
+
+    def to_float(self, i: IRValue) -> IRValue:
+        return self.builder.sitofp(i, self.float)
+
+    def bits(self, a: IRValue) -> IRValue:
+        return self.builder.bitcast(a, self.int)
+
+    def from_bits(self, i: IRValue) -> IRValue:
+        return self.builder.bitcast(i, self.float)
+
+    def iadd(self, i: IRValue, j: IRValue) -> IRValue:
+        return self.builder.add(i, j)
+
+    def isub(self, i: IRValue, j: IRValue) -> IRValue:
+        return self.builder.sub(i, j)
+
+    def iand(self, i: IRValue, j: IRValue) -> IRValue:
+        return self.builder.and_(i, j)
+
+    def ior(self, i: IRValue, j: IRValue) -> IRValue:
+        return self.builder.or_(i, j)
+
+    def shl(self, i: IRValue, n: int) -> IRValue:
+        return self.builder.shl(i, self.iconst(n))
+
+    def shr(self, i: IRValue, n: int) -> IRValue:
+        return self.builder.ashr(i, self.iconst(n))
+
+    def splat(self, scalar: IRValue) -> IRValue:
+        """The scalar in every lane."""
+        if self.width == 1:
+            return scalar
+        undefined = ir.Constant(self.float, ir.Undefined)
+        single = self.builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
+        return self.builder.shuffle_vector(single, undefined, ir.Constant(self.int, [0] * self.width))
+
+    def _intrinsic(self, name: str, *arguments: IRValue) -> IRValue:
+        suffix = "f32" if self.width == 1 else f"v{self.width}f32"
+        kind = ir.FunctionType(self.float, [self.float] * len(arguments))
+        return self.builder.call(declare(self.builder.module, kind, f"llvm.{name}.{suffix}"), arguments)
+
+
+def declare(module: Any, kind: Any, name: str) -> Any:
+    """The function of that name in the module, declared on first use."""
+    known = module.globals.get(name)
+    return ir.Function(module, kind, name) if known is None else known
+
+
+def load(builder: Builder, pointer: IRValue, width: int, align: int = 4) -> IRValue:
+    """A vector of ``width`` floats at a float pointer."""
+    return builder.load(builder.bitcast(pointer, vector_type(width).as_pointer()), align=align)
+
+
+def store(builder: Builder, value: IRValue, pointer: IRValue, align: int = 4) -> None:
+    """Store a vector at a float pointer."""
+    builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=align)
+
+
+def powers(count: int) -> list[tuple[int, int]]:
+    """``count`` as falling powers of two, each with its start: 11 -> (0, 8), (8, 2), (10, 1)."""
+    parts, start = [], 0
+    for bit in reversed(range(count.bit_length())):
+        if count >> bit & 1:
+            parts.append((start, 1 << bit))
+            start += 1 << bit
+    return parts
+
+
+def load_part(builder: Builder, pointer: IRValue, count: int, width: int) -> IRValue:
+    """The first ``count`` floats at the pointer in a vector of ``width`` lanes, 0 in the lanes above.
+
+    Reads nothing past them: whole pieces of a power of two, joined by shuffles, no masked loads, so that
+    every target makes good code of it.
+    """
+    if count == width:
+        return load(builder, pointer, width)
+    joined = ir.Constant(vector_type(width), [0.0] * width)
+    lanes = ir.VectorType(I32, width)
+    for start, size in powers(count):
+        piece = load(builder, builder.gep(pointer, [i64(start)]), size)
+        if size == 1:
+            joined = builder.insert_element(joined, piece, ir.Constant(I32, start))
+            continue
+        wide = _widen(builder, piece, size, width)
+        order = [width + lane - start if start <= lane < start + size else lane for lane in range(width)]
+        joined = builder.shuffle_vector(joined, wide, ir.Constant(lanes, order))
+    return joined
+
+
+def store_part(builder: Builder, value: IRValue, pointer: IRValue, count: int, width: int) -> None:
+    """Store the first ``count`` lanes of a vector of ``width`` and nothing else."""
+    if count == width:
+        store(builder, value, pointer)
+        return
+    for start, size in powers(count):
+        if size == 1:
+            piece = builder.extract_element(value, ir.Constant(I32, start))
+        else:
+            order = ir.Constant(ir.VectorType(I32, size), list(range(start, start + size)))
+            piece = builder.shuffle_vector(value, ir.Constant(value.type, ir.Undefined), order)
+        store(builder, piece, builder.gep(pointer, [i64(start)]))
+
+
+def _widen(builder: Builder, piece: IRValue, size: int, width: int) -> IRValue:
+    order = [lane if lane < size else 0 for lane in range(width)]
+    undefined = ir.Constant(piece.type, ir.Undefined)
+    return builder.shuffle_vector(piece, undefined, ir.Constant(ir.VectorType(I32, width), order))
+
+
+def transpose(builder: Builder, rows: Sequence[IRValue]) -> list[IRValue]:
+    """Transpose ``n`` vectors of ``n`` lanes, n a power of two.
+
+    A butterfly: pass ``step`` swaps bit ``step`` of the row number with that of the lane number. The widest
+    step comes first, so that for few columns most shuffles are dead after the first passes.
+    """
+    count = len(rows)
+    current = list(rows)
+    lanes = ir.VectorType(I32, count)
+    step = count // 2
+    while step:
+        following = list(current)
+        low = [lane if not lane & step else count + (lane ^ step) for lane in range(count)]
+        high = [lane | step if not lane & step else count + lane for lane in range(count)]
+        for i in range(count):
+            if not i & step:
+                a, b = current[i], current[i | step]
+                following[i] = builder.shuffle_vector(a, b, ir.Constant(lanes, low))
+                following[i | step] = builder.shuffle_vector(a, b, ir.Constant(lanes, high))
+        current = following
+        step //= 2
+    return current
+
+
+def loop(
+    builder: Builder,
+    count: IRValue,
+    body: Callable[[IRValue, list[IRValue]], Sequence[IRValue]],
+    state: Sequence[IRValue] = (),
+) -> list[IRValue]:
+    """Run ``body(i, state) -> state`` for i = 0 .. count - 1, count > 0; gives the last state."""
+    before = builder.block
+    block = builder.append_basic_block("loop")
+    done = builder.append_basic_block("done")
+    builder.branch(block)
+    builder.position_at_end(block)
+    index = builder.phi(I64)
+    index.add_incoming(i64(0), before)
+    carried = []
+    for value in state:
+        phi = builder.phi(value.type)
+        phi.add_incoming(value, before)
+        carried.append(phi)
+    after = list(body(index, carried))
+    following = builder.add(index, i64(1), flags=("nuw", "nsw"))
+    index.add_incoming(following, builder.block)
+    for phi, value in zip(carried, after, strict=True):
+        phi.add_incoming(value, builder.block)
+    builder.cbranch(builder.icmp_unsigned("<", following, count), block, done)
+    builder.position_at_end(done)
+    return after

@@ -1,0 +1,91 @@
+"""What the calls at the head of the generated text say: one record for each kind of step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .located import Located, places
+
+
+@dataclass(frozen=True, slots=True)
+class GemmSpec:
+    """``target[o] = value(total = bias[o] + weights[o] . source)``; slots, and a place in ``k``."""
+
+    outputs: int
+    depth: int
+    chains: int
+    source: int
+    target: int
+    weights: int
+    value: Located
+
+    def operands(self) -> tuple[tuple[str, int], ...]:
+        """Area and place of every pointer the step takes: source, target, weights, then the value's."""
+        return (("s", self.source), ("s", self.target), ("k", self.weights), *value_operands(self.value))
+
+
+@dataclass(frozen=True, slots=True)
+class MapSpec:
+    """``target[i] = value(i)`` for i < count."""
+
+    count: int
+    target: int
+    value: Located
+
+    def operands(self) -> tuple[tuple[str, int], ...]:
+        """Target, then the value's places."""
+        return (("s", self.target), *value_operands(self.value))
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceSpec:
+    """``target[0] = value(0) . value(1) ...`` with ``function`` add or maximum."""
+
+    function: str
+    count: int
+    target: int
+    value: Located
+
+    def operands(self) -> tuple[tuple[str, int], ...]:
+        """Target, then the value's places."""
+        return (("s", self.target), *value_operands(self.value))
+
+
+@dataclass(frozen=True, slots=True)
+class LookupSpec:
+    """``target[0 .. size] = row of the table whose directory is at n[directory]`` for the key in source."""
+
+    size: int
+    directory: int
+    source: int
+    target: int
+
+    def operands(self) -> tuple[tuple[str, int], ...]:
+        """Source, target, directory."""
+        return (("s", self.source), ("s", self.target), ("n", self.directory))
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnsSpec:
+    """Columns of the caller's rows of ``width``, as (column, slot, count): loaded from or stored to."""
+
+    width: int
+    columns: tuple[tuple[int, int, int], ...]
+
+    def operands(self) -> tuple[tuple[str, int], ...]:
+        """One place for each run of columns."""
+        return tuple(("s", slot) for _, slot, _ in self.columns)
+
+
+StepSpec: TypeAlias = "GemmSpec | MapSpec | ReduceSpec | LookupSpec"
+
+
+def value_operands(value: Located) -> tuple[tuple[str, int], ...]:
+    """Area and place of each leaf, a gather's list after its base."""
+    found: list[tuple[str, int]] = []
+    for place in places(value):
+        found.append((place.area, place.at))
+        if place.index == "gather":
+            found.append(("n", place.listed))
+    return tuple(found)

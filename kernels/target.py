@@ -1,0 +1,152 @@
+"""What this CPU has, and every blocking by instruction set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from ..errors import CompileError, Problem
+
+PROBE = """
+define void @probe(ptr %a, ptr %b, ptr %c) {
+  %x = load <16 x float>, ptr %a
+  %y = load <16 x float>, ptr %b
+  %z = load <16 x float>, ptr %c
+  %r = call <16 x float> @llvm.fma.v16f32(<16 x float> %x, <16 x float> %y, <16 x float> %z)
+  store <16 x float> %r, ptr %c
+  ret void
+}
+declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Blocking of the kernels for one instruction set.
+
+    Attributes
+    ----------
+    name
+        What ``compile(level=)`` takes.
+    width
+        float32 lanes of a vector register.
+    vectors
+        Vectors of lanes in a tile; a tile has ``width * vectors`` rows. 0: one row (see ``row_schedule``).
+    outputs
+        Outputs a Gemm micro-kernel keeps in registers, ``outputs * vectors`` accumulators in all.
+    panel
+        Outputs of a packed panel of weights; a multiple of ``outputs`` and of ``width``.
+    """
+
+    name: str
+    width: int
+    vectors: int
+    outputs: int
+    panel: int
+
+    @property
+    def lanes(self) -> int:
+        """Rows of a tile."""
+        return self.width * self.vectors if self.vectors else 1
+
+
+# AVX-512 and NEON have 32 vector registers, AVX2 and SSE 16: accumulators, one vector of lanes each, and a
+# broadcast weight must fit. The panels give a row's Gemm six to eight independent accumulators.
+LEVELS = {
+    level.name: level
+    for level in (
+        Level("avx512", width=16, vectors=2, outputs=12, panel=96),
+        Level("avx2", width=8, vectors=2, outputs=6, panel=48),
+        Level("neon", width=4, vectors=2, outputs=12, panel=24),
+        Level("generic", width=4, vectors=2, outputs=4, panel=24),
+    )
+}
+
+
+def detect() -> Level:
+    """The best level of the CPU that Numba compiles for (``NUMBA_CPU_NAME`` lowers it)."""
+    return LEVELS[_detected_name(*_cpu())]
+
+
+def choose(name: str | None) -> Level:
+    """The level of that name, or the detected one for None.
+
+    Raises
+    ------
+    CompileError
+        UnknownLevel: no such name. UnsupportedLevel: the CPU lacks it.
+    """
+    best = detect()
+    if name is None:
+        return best
+    if name not in LEVELS:
+        known = ", ".join(LEVELS)
+        raise CompileError(Problem("UnknownLevel", f"level {name!r} is none of {known}", fields={"level": name}))
+    runnable = {"generic", best.name} | ({"avx2"} if best.name == "avx512" else set())
+    if name not in runnable:
+        sentence = f"this CPU compiles for {best.name}, level {name} needs another one"
+        raise CompileError(Problem("UnsupportedLevel", sentence, fields={"level": name}))
+    return LEVELS[name]
+
+
+def describe() -> dict[str, str]:
+    """CPU name as LLVM calls it and the detected level, for ``instjit info``."""
+    cpu, _ = _cpu()
+    return {"cpu": cpu, "level": detect().name}
+
+
+@cache
+def cache_bytes() -> int:
+    """Bytes of one core's second-level cache, 1 MiB where the system does not say."""
+    try:
+        with open("/sys/devices/system/cpu/cpu0/cache/index2/size", encoding="ascii") as file:
+            text = file.read().strip()
+        return int(text.rstrip("KM")) * {"K": 1024, "M": 1024**2}.get(text[-1:], 1)
+    except (OSError, ValueError):
+        return 1 << 20
+
+
+def fitted(level: Level, slots: int, dot_share: float) -> Level:
+    """The level with the tile height that keeps a tile's scratch within half of the L2 cache.
+
+    A model wider than that at one vector of lanes runs row by row, vectorised over features, unless its
+    work is mostly Gemm (``dot_share`` of the operations), which needs lanes to use a weight twice.
+    """
+    budget = cache_bytes() // 2
+    vectors = level.vectors
+    while vectors > 1 and slots * vectors * level.width * 4 > budget:
+        vectors -= 1
+    if slots * vectors * level.width * 4 > budget and dot_share < 0.5:
+        vectors = 0
+    return replace(level, vectors=vectors)
+
+
+def _cpu() -> tuple[str, str]:
+    import llvmlite.binding as llvm
+    from numba.core import config
+    from numba.core.codegen import get_host_cpu_features
+
+    name = llvm.get_host_cpu_name() if config.CPU_NAME is None else config.CPU_NAME
+    features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+    return str(name), str(features)
+
+
+@cache
+def _detected_name(cpu: str, features: str) -> str:
+    """Read the level off the assembly LLVM makes of a fused multiply-add of 16 floats."""
+    assembly = _assemble(cpu, features)
+    if "zmm" in assembly and "vfmadd" in assembly:
+        return "avx512"
+    if "vfmadd" in assembly:
+        return "avx2"
+    return "neon" if "fmla" in assembly else "generic"
+
+
+def _assemble(cpu: str, features: str) -> str:
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine: Any = llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=2)
+    return str(machine.emit_assembly(llvm.parse_assembly(PROBE)))

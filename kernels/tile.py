@@ -1,0 +1,239 @@
+"""Code of the steps over a tile: lanes are rows, slot i of a region is ``lanes`` floats at ``i * lanes``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+
+from ..program import partials
+from . import search, transfer
+from .gemm import Block, TileGemm
+from .located import Located, Place, Total, evaluate, operations
+from .simd import I64, Builder, IRValue, VectorArithmetic, declare, i64, load, loop, store
+from .specs import ColumnsSpec, GemmSpec, LookupSpec, MapSpec, ReduceSpec, value_operands
+from .target import Level
+
+INLINE_OPERATIONS = 6
+"""Epilogues up to this many operations run on the accumulators; longer ones in a loop over the stored block."""
+
+
+class TileSchedule:
+    """Emits each kind of step for a level; pointers come in the order of the spec's ``operands``."""
+
+    name = "tile"
+
+    def __init__(self, level: Level) -> None:
+        self.level = level
+        self.lanes = level.lanes
+
+    def gemm(self, builder: Builder, spec: GemmSpec, pointers: Sequence[IRValue]) -> None:
+        """The micro-kernel calls of a Gemm, one LLVM function for each number of outputs it meets."""
+        source, target, weights, *held = pointers
+        form = TileGemm(builder, spec, self.level)
+        made: dict[int, Any] = {}
+
+        def emit(block: Block, count: int) -> None:
+            if count not in made:
+                made[count] = self._micro(builder, spec, count, [pointer.type for pointer in held])
+            fields = [block.bias, block.weights, block.by_k, block.by_output, block.out, block.first]
+            builder.call(made[count], [source, *fields, *held])
+
+        form.blocks(weights, target, emit)
+
+    def map(self, builder: Builder, spec: MapSpec, pointers: Sequence[IRValue]) -> None:
+        """A loop over elements, all vectors of a tile in its body."""
+        target, *held = pointers
+        values = TileValues(builder, self.level, spec.value, held)
+
+        def body(i: IRValue, state: list[IRValue]) -> list[IRValue]:
+            for v in range(self.level.vectors):
+                values.store(values.at(i, v), target, i, v)
+            return state
+
+        loop(builder, i64(spec.count), body)
+
+    def reduce(self, builder: Builder, spec: ReduceSpec, pointers: Sequence[IRValue]) -> None:
+        """One vector of lanes at a time: the interleaved partials stay in registers."""
+        target, *held = pointers
+
+        def body(v: IRValue, state: list[IRValue]) -> list[IRValue]:
+            shift = builder.mul(v, i64(self.level.width))
+            values = TileValues(builder, self.level, spec.value, held, shift)
+            values.store(self._folded(builder, spec, values), target, i64(0), 0)
+            return state
+
+        loop(builder, i64(self.level.vectors), body)
+
+    def lookup(self, builder: Builder, spec: LookupSpec, pointers: Sequence[IRValue], k: IRValue, n: IRValue) -> None:
+        """Lane by lane: find the row of the key, copy it into the lane."""
+        source, target, directory = pointers
+
+        def body(lane: IRValue, state: list[IRValue]) -> list[IRValue]:
+            key = builder.load(builder.gep(source, [lane]), align=4)
+            row = search.row_of(builder, key, directory, n, k, spec.size)
+
+            def copy(i: IRValue, state: list[IRValue]) -> list[IRValue]:
+                value = builder.load(builder.gep(row, [i]), align=4)
+                slot = builder.add(builder.mul(i, i64(self.lanes)), lane)
+                builder.store(value, builder.gep(target, [slot]), align=4)
+                return state
+
+            loop(builder, i64(spec.size), copy)
+            return state
+
+        loop(builder, i64(self.lanes), body)
+
+    def load(self, builder: Builder, spec: ColumnsSpec, x: IRValue, pointers: Sequence[IRValue]) -> None:
+        """Transpose the tile's rows at ``x`` into scratch."""
+        for (column, _, count), place in zip(spec.columns, pointers, strict=True):
+            transfer.load_columns(
+                builder, self.level, builder.gep(x, [i64(column)]), i64(spec.width), place, count
+            )
+
+    def store(self, builder: Builder, spec: ColumnsSpec, y: IRValue, pointers: Sequence[IRValue]) -> None:
+        """Transpose the tile's slots into rows at ``y``."""
+        for (column, _, count), place in zip(spec.columns, pointers, strict=True):
+            transfer.store_columns(
+                builder, self.level, builder.gep(y, [i64(column)]), i64(spec.width), place, count
+            )
+
+    def _folded(self, builder: Builder, spec: ReduceSpec, values: TileValues) -> IRValue:
+        join = _join(spec.function, values.arithmetic)
+        parts = partials(spec.count)
+        state = [values.at(i64(p), 0) for p in range(parts)]
+        whole, rest = divmod(spec.count - parts, parts) if spec.count > parts else (0, 0)
+        if whole:
+
+            def body(block: IRValue, state: list[IRValue]) -> list[IRValue]:
+                base = builder.mul(builder.add(block, i64(1)), i64(parts))
+                return [join(part, values.at(builder.add(base, i64(p)), 0)) for p, part in enumerate(state)]
+
+            state = loop(builder, i64(whole), body, state)
+        for p in range(rest):
+            state[p] = join(state[p], values.at(i64((whole + 1) * parts + p), 0))
+        for step in (8, 4, 2, 1):
+            for p in range(step):
+                if p + step < parts:
+                    state[p] = join(state[p], state[p + step])
+        return state[0]
+
+    def _micro(self, builder: Builder, spec: GemmSpec, count: int, held: Sequence[Any]) -> Any:
+        """The LLVM function that makes ``count`` outputs of a tile."""
+        floats = ir.FloatType().as_pointer()
+        kinds = [floats, floats, floats, I64, I64, floats, I64, *held]
+        name = f"{builder.function.name}_{count}"
+        function = declare(builder.module, ir.FunctionType(ir.VoidType(), kinds), name)
+        function.linkage = "internal"
+        inner = ir.IRBuilder(function.append_basic_block("entry"))
+        source, bias, weights, by_k, by_output, out, first, *places = function.args
+        block = Block(bias, weights, by_k, by_output, out, first)
+        self._micro_body(inner, spec, count, source, block, places)
+        inner.ret_void()
+        return function
+
+    def _micro_body(
+        self, builder: Builder, spec: GemmSpec, count: int, source: IRValue, block: Block, held: Sequence[IRValue]
+    ) -> None:
+        form = TileGemm(builder, spec, self.level)
+        values = TileValues(builder, self.level, spec.value, held)
+        inline = operations(spec.value) <= INLINE_OPERATIONS
+        at_once = form.vectors_at_once()
+        for v in range(0, self.level.vectors, at_once):
+            sums = form.accumulate(source, block, count, v, min(at_once, self.level.vectors - v))
+            for o, vectors in enumerate(sums):
+                number = builder.add(block.first, i64(o))
+                for j, total in enumerate(vectors):
+                    value = values.at(number, v + j, total) if inline else total
+                    values.store(value, block.out, i64(o), v + j)
+        if not inline:
+            self._epilogue(builder, block, count, values)
+
+    def _epilogue(self, builder: Builder, block: Block, count: int, values: TileValues) -> None:
+        def body(o: IRValue, state: list[IRValue]) -> list[IRValue]:
+            number = builder.add(block.first, o)
+            for v in range(self.level.vectors):
+                total = values.load(block.out, o, v)
+                values.store(values.at(number, v, total), block.out, o, v)
+            return state
+
+        loop(builder, i64(count), body)
+
+
+class TileValues:
+    """Evaluates a located value at element i for vector v of the lanes.
+
+    ``held`` are the pointers of the value's places in order; ``shift`` moves all of them along the lanes.
+    Leaves at a fixed slot are read once, where the object is made.
+    """
+
+    def __init__(
+        self, builder: Builder, level: Level, value: Located, held: Sequence[IRValue], shift: IRValue | None = None
+    ) -> None:
+        self.builder = builder
+        self.level = level
+        self.value = value
+        self.arithmetic = VectorArithmetic(builder, level.width)
+        self.shift = shift
+        self.pointers = pointers_of(value, held)
+        vectors = 1 if shift is not None else level.vectors
+        self.fixed = {
+            (place, v): self._read(place, i64(0), v)
+            for place in self.pointers
+            if place.index == "fixed"
+            for v in range(vectors)
+        }
+
+    def at(self, i: IRValue, v: int, total: IRValue | None = None) -> IRValue:
+        """The value of element ``i``."""
+
+        def leaf(place: Place) -> IRValue:
+            return self.fixed[place, v] if place.index == "fixed" else self._read(place, i, v)
+
+        return evaluate(self.value, self.arithmetic, leaf, total)
+
+    def load(self, base: IRValue, i: IRValue, v: int) -> IRValue:
+        """Vector v of slot i of a region."""
+        return load(self.builder, self._slot(base, i, v), self.level.width, 64)
+
+    def store(self, value: IRValue, base: IRValue, i: IRValue, v: int) -> None:
+        """Store vector v of slot i of a region."""
+        store(self.builder, value, self._slot(base, i, v), 64)
+
+    def _read(self, place: Place, i: IRValue, v: int) -> IRValue:
+        base, listed = self.pointers[place]
+        if place.index == "fixed":
+            i = i64(0)
+        elif place.index == "repeat":
+            i = self.builder.udiv(i, i64(place.every))
+        elif place.index == "gather":
+            i = self.builder.sext(self.builder.load(self.builder.gep(listed, [i]), align=4), I64)
+        if place.area == "k":
+            return self.arithmetic.splat(self.builder.load(self.builder.gep(base, [i]), align=4))
+        return self.load(base, i, v)
+
+    def _slot(self, base: IRValue, i: IRValue, v: int) -> IRValue:
+        at = self.builder.add(self.builder.mul(i, i64(self.level.lanes)), i64(v * self.level.width))
+        if self.shift is not None:
+            at = self.builder.add(at, self.shift)
+        return self.builder.gep(base, [at])
+
+
+def pointers_of(value: Located, held: Sequence[IRValue]) -> dict[Place, tuple[IRValue, IRValue | None]]:
+    """The base pointer of each place of a value, and a gather's list."""
+    from .located import places
+
+    remaining = iter(held)
+    found: dict[Place, tuple[IRValue, IRValue | None]] = {}
+    for place in places(value):
+        base = next(remaining)
+        found[place] = (base, next(remaining) if place.index == "gather" else None)
+    return found
+
+
+def _join(function: str, arithmetic: Any) -> Callable[[IRValue, IRValue], IRValue]:
+    from ..functions import FUNCTIONS
+
+    sequence = FUNCTIONS[function].sequence
+    return lambda a, b: sequence(arithmetic, a, b)
