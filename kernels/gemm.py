@@ -113,7 +113,7 @@ class TileGemm:
         return [s[0] for s in sums]
 
     def _lanes(self, row: IRValue, v: int) -> IRValue:
-        return load(self.builder, self.builder.gep(row, [i64(v * self.level.width)]), self.level.width, 64)
+        return load(self.builder, self.builder.gep(row, [i64(v * self.level.width)]), self.level.width, 4 * self.level.width)
 
     def _weight(self, base: IRValue, o: IRValue, stride: IRValue) -> IRValue:
         return self.builder.gep(base, [self.builder.mul(o, stride)])

@@ -195,11 +195,11 @@ class TileValues:
 
     def load(self, base: IRValue, i: IRValue, v: int) -> IRValue:
         """Vector v of slot i of a region."""
-        return load(self.builder, self._slot(base, i, v), self.level.width, 64)
+        return load(self.builder, self._slot(base, i, v), self.level.width, 4 * self.level.width)
 
     def store(self, value: IRValue, base: IRValue, i: IRValue, v: int) -> None:
         """Store vector v of slot i of a region."""
-        store(self.builder, value, self._slot(base, i, v), 64)
+        store(self.builder, value, self._slot(base, i, v), 4 * self.level.width)
 
     def _read(self, place: Place, i: IRValue, v: int) -> IRValue:
         base, listed = self.pointers[place]

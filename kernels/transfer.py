@@ -58,14 +58,14 @@ def _load_block(
         for r in range(level.width)
     ]
     for c, value in enumerate(transpose(builder, rows)[:columns]):
-        store(builder, value, builder.gep(slots, [i64(c * level.lanes)]), 64)
+        store(builder, value, builder.gep(slots, [i64(c * level.lanes)]), 4 * level.width)
 
 
 def _store_block(
     builder: Builder, level: Level, base: IRValue, stride: IRValue, slots: IRValue, columns: int
 ) -> None:
     undefined = ir.Constant(vector_type(level.width), ir.Undefined)
-    held = [load(builder, builder.gep(slots, [i64(c * level.lanes)]), level.width, 64) for c in range(columns)]
+    held = [load(builder, builder.gep(slots, [i64(c * level.lanes)]), level.width, 4 * level.width) for c in range(columns)]
     rows = transpose(builder, held + [undefined] * (level.width - columns))
     for r, value in enumerate(rows):
         store_part(builder, value, builder.gep(base, [builder.mul(stride, i64(r))]), columns, level.width)
