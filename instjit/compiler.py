@@ -61,8 +61,7 @@ def compile(
     """
     _only("target", target, "cpu")
     _only("precision", precision, "float32")
-    if threads is not None:
-        thread_count.chosen(threads)
+    thread_count.checked(threads)
     if isinstance(model, Model):
         check(model)
     else:

@@ -20,6 +20,8 @@ from .model import Model
 from .passes import Pass
 from .variant import Compiled
 
+FLOAT32 = np.dtype(np.float32)
+
 
 class Kernel:
     """A model compiled for the CPU; ``instjit.compile`` makes one.
@@ -34,17 +36,30 @@ class Kernel:
         The model it was made of.
     cost
         Work of one row (``instjit.Cost``).
+    input_size, output_size
+        Columns of a row of input and of output.
+    required_memory
+        Slots of the flat buffer of a row, all buffers one after the other.
     """
 
-    __slots__ = ("__weakref__", "_level", "_passes", "_row", "_threads", "_variants", "cost", "model")
+    __slots__ = (
+        "__weakref__", "_level", "_passes", "_row", "_threads", "_variants",
+        "cost", "input_size", "model", "output_size", "required_memory",
+    )  # fmt: skip
 
     model: Model
     cost: Cost
+    input_size: int
+    output_size: int
+    required_memory: int
 
     def __init__(self, model: Model, level: Level, threads: int | None, passes: tuple[Pass, ...]) -> None:
         for name, value in {
             "model": model,
             "cost": cost(model),
+            "input_size": model.input_size,
+            "output_size": model.output_size,
+            "required_memory": model.required_memory,
             "_level": level,
             "_passes": passes,
             "_threads": threads,
@@ -62,21 +77,6 @@ class Kernel:
             f"Kernel({self.input_size} -> {self.output_size}, {len(self.model.instructions)} instructions, "
             f"{form.source.target} {form.level.name}, 0x{form.source.digest[:8]})"
         )
-
-    @property
-    def input_size(self) -> int:
-        """Columns of a row of input."""
-        return self.model.input_size
-
-    @property
-    def output_size(self) -> int:
-        """Columns of a row of output."""
-        return self.model.output_size
-
-    @property
-    def required_memory(self) -> int:
-        """Slots of the flat buffer of a row, all buffers one after the other."""
-        return self.model.required_memory
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -119,12 +119,12 @@ class Kernel:
             InputShape, ValidationInputSizeMismatch: the shape of ``X``. InvalidThreadCount.
             InvalidSliceRange, SliceRangeOutOfBounds: ``slots``. OutputMismatch: ``out``.
         """
-        usable = thread_count.chosen(threads, self._threads)
+        usable = thread_count.checked(threads, self._threads)
         start, stop = (0, self.output_size) if slots is None else self._checked_slots(slots)
-        rows = as_rows(self.model, X)
+        rows = X if _is_rows(X, self.input_size) else as_rows(self.model, X)
         result = _output(out, (len(rows), stop - start))
         form = self._variant("output" if slots is None else "slots")
-        run_batch(form, rows, result, start, stop, usable, self.cost)
+        run_batch(form, rows, result, start, stop, usable)
         return result
 
     __call__ = predict
@@ -144,16 +144,16 @@ class Kernel:
         InputError
             As ``predict``.
         """
-        call = self._row or self._prepare_row()
+        call, k, n = self._row or self._prepare_row()
         if out is None:
-            out = np.empty(self.model.output_size, np.float32)
-        try:
-            if call[0](x, out, call[1], call[2]):
-                return out
-        except TypeError:
-            pass
-        line = as_line(self.model, x)
-        call[0](line, _output(out, (self.output_size,)), call[1], call[2])
+            out = np.empty(self.output_size, np.float32)
+        if type(x) is np.ndarray and x.dtype is FLOAT32:
+            try:
+                if call(x, out, k, n):
+                    return out
+            except TypeError:  # a stride, another number of dimensions, another kind of ``out``: said below
+                pass
+        call(as_line(self.model, x), _output(out, (self.output_size,)), k, n)
         return out
 
     def single(self, x: Any) -> float:
@@ -178,7 +178,7 @@ class Kernel:
         InputError
             ComputationBufferTooSmall, OutputMismatch, InvalidThreadCount.
         """
-        usable = thread_count.chosen(threads, self._threads)
+        usable = thread_count.checked(threads, self._threads)
         width = self.required_memory
         if isinstance(buffer, np.ndarray) and buffer.ndim in (1, 2) and buffer.shape[-1] < width:
             sentence = f"the buffer has {buffer.shape[-1]} slots a row, the model needs {width}"
@@ -187,7 +187,7 @@ class Kernel:
         rows = 1 if getattr(buffer, "ndim", 2) == 1 else len(buffer)
         flat = _output(buffer, (width,) if getattr(buffer, "ndim", 2) == 1 else (rows, width))
         flat = flat.reshape(rows, width)
-        run_batch(self._variant("buffer"), flat, flat, 0, width, usable, self.cost)
+        run_batch(self._variant("buffer"), flat, flat, 0, width, usable)
         return buffer
 
     @property
@@ -262,7 +262,7 @@ class Kernel:
 
     def _prepare_row(self) -> tuple[Any, int, int]:
         form = self._variant("output")
-        call = (form.row, *form.addresses)
+        call = (form.row, form.k_address, form.n_address)
         object.__setattr__(self, "_row", call)
         return call
 
@@ -276,6 +276,13 @@ class Kernel:
             fields = {"start": start, "end": stop, "buffer_size": self.required_memory}
             raise InputError(Problem("SliceRangeOutOfBounds", sentence, fields=fields))
         return start, stop
+
+
+def _is_rows(X: Any, width: int) -> bool:
+    """Whether X can be read in place as it is: the quick answer to the usual case."""
+    if type(X) is not np.ndarray or X.dtype is not FLOAT32 or X.ndim != 2:
+        return False
+    return X.shape[1] == width and X.flags.c_contiguous and X.flags.aligned
 
 
 def _output(out: Any, shape: tuple[int, ...]) -> FloatArray:

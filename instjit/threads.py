@@ -21,21 +21,19 @@ def available() -> int:
     return max(1, min(count for count in counts if count))
 
 
-def chosen(threads: int | None, default: int | None = None) -> int:
-    """The number of threads for a call: what was asked for, at most what is available.
+def checked(threads: int | None, default: int | None = None) -> int | None:
+    """The number of threads a call asks for, None for as many as there are.
 
     Raises
     ------
     InputError
-        InvalidThreadCount when ``threads`` is not a positive number.
+        InvalidThreadCount when ``threads`` is not a positive whole number.
     """
     wanted = threads if threads is not None else default
-    if wanted is None:
-        return available()
-    if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1:
+    if wanted is not None and (isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1):
         sentence = f"threads must be a whole number of at least 1, got {wanted!r}"
         raise InputError(Problem("InvalidThreadCount", sentence, fields={"count": wanted}))
-    return min(wanted, available())
+    return wanted
 
 
 @contextmanager

@@ -16,6 +16,10 @@ from .model import Model
 from .passes import Pass, apply
 from .program import Program
 
+SECONDS_PER_FLOP = 1.5e-11
+SECONDS_PER_SLOT = 1.0e-10
+"""Rough rates of one core: 65 GFLOP/s of float32, and a slot moved in, out or within."""
+
 
 class Compiled:
     """A variant of a kernel.
@@ -28,6 +32,10 @@ class Compiled:
         The blocking, with the tile height that fits the cache.
     k, n
         The packed constants; the functions take their addresses.
+    lanes, scratch
+        Rows of a tile, and floats of its scratch.
+    row_seconds
+        A rough time of one row on one core.
     """
 
     def __init__(self, model: Model, cost: Cost, level: Level, variant: Variant, passes: tuple[Pass, ...]) -> None:
@@ -40,7 +48,12 @@ class Compiled:
         self.k: Floats
         self.n: Integers
         self.k, self.n = layout.bind(self.program, model, places, self.level.panel)
-        self.addresses = int(self.k.ctypes.data), int(self.n.ctypes.data)
+        self.k_address = int(self.k.ctypes.data)
+        self.n_address = int(self.n.ctypes.data)
+        self.lanes = self.level.lanes
+        self.scratch = self.program.slots * self.lanes
+        columns = self.program.width_in + self.program.width_out
+        self.row_seconds = cost.flops * SECONDS_PER_FLOP + (cost.moved + columns) * SECONDS_PER_SLOT
 
     @cached_property
     def tiles(self) -> Any:
