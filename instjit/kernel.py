@@ -12,6 +12,7 @@ from .arithmetic import FloatArray
 from .cost import Cost, cost
 from .errors import InputError, Problem
 from .inputs import as_line, as_rows
+from .kernels import driver
 from .kernels.emit import Source
 from .kernels.target import Level
 from .launch import run_batch
@@ -144,16 +145,16 @@ class Kernel:
         InputError
             As ``predict``.
         """
-        call, k, n = self._row or self._prepare_row()
+        call, code, k, n = self._row or self._prepare_row()
         if out is None:
             out = np.empty(self.output_size, np.float32)
         if type(x) is np.ndarray and x.dtype is FLOAT32:
             try:
-                if call(x, out, k, n):
+                if call(code, x, out, k, n):
                     return out
             except TypeError:  # a stride, another number of dimensions, another kind of ``out``: said below
                 pass
-        call(as_line(self.model, x), _output(out, (self.output_size,)), k, n)
+        call(code, as_line(self.model, x), _output(out, (self.output_size,)), k, n)
         return out
 
     def single(self, x: Any) -> float:
@@ -260,9 +261,9 @@ class Kernel:
             known = self._variants.setdefault(variant, made)
         return known
 
-    def _prepare_row(self) -> tuple[Any, int, int]:
+    def _prepare_row(self) -> tuple[Any, int, int, int]:
         form = self._variant("output")
-        call = (form.row, form.k_address, form.n_address)
+        call = (driver.single(), form.row_address, form.k_address, form.n_address)
         object.__setattr__(self, "_row", call)
         return call
 

@@ -68,9 +68,11 @@ class Compiled:
         return driver.address_of(self.tiles)
 
     @cached_property
-    def row(self) -> Callable[..., bool]:
-        """``row`` for arrays of one dimension."""
-        return build.row_function(self.source)
+    def row_address(self) -> int:
+        """The machine code of ``row``."""
+        from .kernels import driver
+
+        return driver.address_of(build.row_function(self.source))
 
     @cached_property
     def inline(self) -> Any:

@@ -30,7 +30,7 @@ def tiles_function(source: Source) -> Function:
 
 
 def row_function(source: Source) -> Function:
-    """``row`` for 1-D arrays, read-only ones included."""
+    """``row`` compiled for the one signature of ``driver.ROW``."""
     return _once(source, "row", lambda: _compiled_row(source))
 
 
@@ -99,9 +99,6 @@ def _compiled_tiles(source: Source) -> Function:
 
 
 def _compiled_row(source: Source) -> Function:
-    from numba import types
+    from .driver import ROW
 
-    line = types.Array(types.float32, 1, "C")
-    read_only = types.Array(types.float32, 1, "C", readonly=True)
-    signatures = [types.boolean(x, line, types.uint64, types.uint64) for x in (line, read_only)]
-    return _jitted(source, "row", signatures, rows=True, nogil=False)
+    return _jitted(source, "row", [ROW], rows=True, nogil=False)

@@ -1,6 +1,6 @@
-"""Runs a kernel's ``tiles`` over a batch: one pair of functions for all kernels of a process.
+"""Runs a kernel's ``tiles`` over a batch and its ``row``: one set of functions for all kernels of a process.
 
-They take the machine code of ``tiles`` by its address, so a new kernel compiles only its own steps.
+They take the machine code by its address, so a new kernel compiles only its own steps, once.
 """
 
 from __future__ import annotations
@@ -35,6 +35,12 @@ DRIVER = types.void(
 )
 
 
+LINE = types.Array(types.float32, 1, "C")
+LINE_READ = types.Array(types.float32, 1, "C", readonly=True)
+ROW = types.boolean(LINE_READ, LINE, types.uint64, types.uint64)
+"""x, y, k, n: the one signature that ``row`` is compiled for."""
+
+
 @cache
 def serial() -> Callable[..., None]:
     """``run`` on the calling thread."""
@@ -47,9 +53,21 @@ def parallel() -> Callable[..., None]:
     return _compiled(parallel=True)
 
 
-def address_of(tiles: Any) -> int:
-    """Where the machine code of a compiled ``tiles`` begins."""
-    compiled = next(iter(tiles.overloads.values()))
+@cache
+def single() -> Callable[..., bool]:
+    """``f(row, x, y, k, n)`` for 1-D arrays, ``x`` read-only or not, without a conversion on the way."""
+    signatures = [types.boolean(types.uint64, x, LINE, types.uint64, types.uint64) for x in (LINE, LINE_READ)]
+    function: Callable[..., bool] = numba.njit(signatures, error_model="numpy")(_single)
+    return function
+
+
+def _single(row: int, x: Any, y: Any, k: int, n: int) -> bool:
+    return call_row(row, x, y, k, n)
+
+
+def address_of(function: Any) -> int:
+    """Where the machine code of a Numba function with one signature begins."""
+    compiled = next(iter(function.overloads.values()))
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
 
 
@@ -80,14 +98,23 @@ def call_tiles(
     n: Any, s: Any,
 ) -> Any:  # fmt: skip
     """Call the machine code at ``tiles`` with the other arguments."""
+    return types.void(types.uint64, *TILES.args), _by_address(TILES)
 
+
+@intrinsic
+def call_row(typing: Any, row: Any, x: Any, y: Any, k: Any, n: Any) -> Any:
+    """Call the machine code at ``row``; a read-only array and a writable one are the same structure."""
+    return types.boolean(types.uint64, x, y, types.uint64, types.uint64), _by_address(ROW)
+
+
+def _by_address(called: Any) -> Callable[..., IRValue]:
     def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
-        kind = context.call_conv.get_function_type(TILES.return_type, TILES.args)
+        kind = context.call_conv.get_function_type(called.return_type, called.args)
         function = builder.inttoptr(args[0], kind.as_pointer())
-        context.call_conv.call_function(builder, function, TILES.return_type, TILES.args, args[1:])
-        return context.get_dummy_value()
+        _, result = context.call_conv.call_function(builder, function, called.return_type, called.args, args[1:])
+        return context.get_dummy_value() if called.return_type == types.void else result
 
-    return types.void(types.uint64, *TILES.args), codegen
+    return codegen
 
 
 @intrinsic

@@ -1,0 +1,1 @@
+"""Speed against other runtimes: ``python -m bench``, ``pytest bench --benchmark-only``."""

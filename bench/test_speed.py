@@ -1,0 +1,53 @@
+"""instjit and NumPy in this process: ``pytest bench --benchmark-only``.
+
+For a change's before and after. Ratios against other runtimes come from ``python -m bench``, which
+gives each a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench.jobs import JOBS, Job, document, expected
+from bench.peers import Instjit, Numpy
+from bench.worker import largest_error
+
+QUICK = [job.quick() for job in JOBS]
+THREADS = len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize("peer", [Instjit, Numpy])
+@pytest.mark.parametrize("job", QUICK, ids=lambda job: job.name)
+def test_inference(
+    benchmark: BenchmarkFixture, job: Job, peer: type[Instjit] | type[Numpy]
+) -> None:
+    x = job.inputs(0)
+    out = np.full((job.rows, job.widths[-1]), np.nan, np.float32)
+    chunk = 1 if job.one_by_one else (2048 if peer.chunked else job.rows)
+    run = peer(job.layers, THREADS).bind(x, out, chunk)
+    benchmark.extra_info["flops"] = job.flops
+    benchmark(run)
+    assert largest_error(out, expected(job.layers, x)) < 1e-6
+
+
+def test_compilation(benchmark: BenchmarkFixture) -> None:
+    """Up to the first rows; a width of its own each round, since equal structures compile once."""
+    import instjit
+
+    widths = iter(range(65, 100))
+    rows = np.ones((64, 20), np.float32)
+
+    def fresh() -> tuple[tuple[dict[str, object]], dict[str, object]]:
+        return (document(Job((20, next(widths), 32, 1), 1).layers),), {}
+
+    def compiled(net: dict[str, object]) -> np.ndarray:
+        return instjit.compile(instjit.load(net)).predict(rows)
+
+    result = benchmark.pedantic(  # type: ignore[no-untyped-call]
+        compiled, setup=fresh, rounds=3, warmup_rounds=1
+    )
+    assert result.shape == (64, 1)
