@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import IO, Any, TypeAlias
 
-from . import threads as thread_count
-from .errors import CompileError, Problem
-from .kernel import Kernel
-from .kernels import target as targets
-from .load import load
-from .model import Model
-from .passes import PASSES, Pass
-from .validate import check
+from instjit import threads as thread_count
+from instjit.errors import CompileError, Problem
+from instjit.kernel import Kernel
+from instjit.kernels import target as targets
+from instjit.load import load
+from instjit.model import Model
+from instjit.passes import PASSES, Pass
+from instjit.progress import announced
+from instjit.validate import check
 
 Modelish: TypeAlias = "Model | str | os.PathLike[str] | bytes | IO[bytes] | dict[str, Any]"
-
-SAID_AFTER = 1.0
-"""Seconds of compiling after which a terminal is told."""
 
 
 def compile(
@@ -67,7 +63,8 @@ def compile(
     else:
         model = load(model)
     kernel = Kernel(model, targets.choose(level), threads, passes)
-    _timed(lambda: kernel.warm(warm))
+    with announced("instjit: compiling ..."):
+        kernel.warm(warm)
     return kernel
 
 
@@ -76,10 +73,3 @@ def _only(name: str, got: str, known: str) -> None:
         sentence = f'{name} {got!r} is not offered, only "{known}"'
         raise CompileError(Problem("Unsupported", sentence, fields={name: got}))
 
-
-def _timed(work: Callable[[], None]) -> None:
-    start = time.perf_counter()
-    work()
-    elapsed = time.perf_counter() - start
-    if elapsed > SAID_AFTER and sys.stderr.isatty():
-        print(f"instjit: compiled in {elapsed:.1f} s", file=sys.stderr)

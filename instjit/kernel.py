@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from . import threads as thread_count
-from .arithmetic import FloatArray
-from .cost import Cost, cost
-from .errors import InputError, Problem
-from .inputs import as_line, as_rows
-from .kernels import driver
-from .kernels.emit import Source
-from .kernels.target import Level
-from .launch import run_batch
-from .lower import Variant
-from .model import Model
-from .passes import Pass
-from .variant import Compiled
+from instjit import threads as thread_count
+from instjit.arithmetic import FloatArray
+from instjit.cost import Cost, cost
+from instjit.errors import InputError, Problem
+from instjit.inputs import as_line, as_rows
+from instjit.kernels import driver
+from instjit.kernels.emit import Source
+from instjit.kernels.target import Level
+from instjit.launch import run_batch
+from instjit.lower import Variant
+from instjit.model import Model
+from instjit.passes import Pass
+from instjit.variant import Compiled
 
 FLOAT32 = np.dtype(np.float32)
 
@@ -54,7 +54,9 @@ class Kernel:
     output_size: int
     required_memory: int
 
-    def __init__(self, model: Model, level: Level, threads: int | None, passes: tuple[Pass, ...]) -> None:
+    def __init__(
+        self, model: Model, level: Level, threads: int | None, passes: tuple[Pass, ...]
+    ) -> None:
         for name, value in {
             "model": model,
             "cost": cost(model),
@@ -152,7 +154,9 @@ class Kernel:
             try:
                 if call(code, x, out, k, n):
                     return out
-            except TypeError:  # a stride, another number of dimensions, another kind of ``out``: said below
+            except (
+                TypeError
+            ):  # a stride, another number of dimensions, another kind of ``out``: said below
                 pass
         call(code, as_line(self.model, x), _output(out, (self.output_size,)), k, n)
         return out
@@ -224,7 +228,7 @@ class Kernel:
         ModelError
             The model has problems.
         """
-        from .validate import check
+        from instjit.validate import check
 
         check(model)
         other = Kernel(model, self._level, self._threads, self._passes)
@@ -271,7 +275,9 @@ class Kernel:
         start, stop = slots
         if not 0 <= start < stop:
             sentence = f"slots must be (start, stop) with 0 <= start < stop, got ({start}, {stop})"
-            raise InputError(Problem("InvalidSliceRange", sentence, fields={"start": start, "end": stop}))
+            raise InputError(
+                Problem("InvalidSliceRange", sentence, fields={"start": start, "end": stop})
+            )
         if stop > self.required_memory:
             sentence = f"slots end at {stop}, the flat buffer has {self.required_memory}"
             fields = {"start": start, "end": stop, "buffer_size": self.required_memory}
@@ -294,6 +300,8 @@ def _output(out: Any, shape: tuple[int, ...]) -> FloatArray:
     if not isinstance(out, np.ndarray):
         raise InputError(Problem("OutputMismatch", f"{wanted}, got {type(out).__name__}"))
     if out.dtype != np.float32 or out.shape != shape or not out.flags.carray:
-        got = f"got {out.dtype} {out.shape}" + ("" if out.flags.carray else ", not C-contiguous and writable")
+        got = f"got {out.dtype} {out.shape}" + (
+            "" if out.flags.carray else ", not C-contiguous and writable"
+        )
         raise InputError(Problem("OutputMismatch", f"{wanted}, {got}"))
     return out

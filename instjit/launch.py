@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from . import threads
-from .arithmetic import FloatArray
-from .kernels import driver
-from .variant import Compiled
+from instjit import threads
+from instjit.arithmetic import FloatArray
+from instjit.kernels import driver
+from instjit.variant import Compiled
 
 PARALLEL_SECONDS = 20e-6
 """Work on one thread from which a second one is woken: a hand-over takes 2 to 4 us (passive waiting)."""
@@ -39,7 +39,18 @@ def run_batch(
     if np.may_share_memory(rows, out):
         rows, shared = _apart(rows, out)
     total = -(-count // form.lanes)
-    fixed = (form.tiles_address, rows, out, shared, start, stop, form.k_address, form.n_address, form.scratch, total)
+    fixed = (
+        form.tiles_address,
+        rows,
+        out,
+        shared,
+        start,
+        stop,
+        form.k_address,
+        form.n_address,
+        form.scratch,
+        total,
+    )
     if count * form.row_seconds > PARALLEL_SECONDS and usable != 1:
         workers = min(total, threads.available(), usable or total)
         if workers > 1:

@@ -12,7 +12,7 @@ from typing import Literal as OneOf
 
 import numpy as np
 
-from .program import (
+from instjit.program import (
     EACH,
     Accumulator,
     Column,
@@ -32,7 +32,7 @@ from .program import (
 )
 
 if TYPE_CHECKING:
-    from .model import Model
+    from instjit.model import Model
 
 Variant = OneOf["output", "slots", "buffer"]
 """output: the last buffer.  slots: the final value of every buffer.  buffer: every buffer in and out."""
@@ -49,9 +49,24 @@ def lower(model: Model, variant: Variant = "output") -> Program:
         Which columns of the caller's arrays hold what: ``output`` takes the input slots and gives the
         last buffer; ``slots`` gives all ``required_memory`` slots; ``buffer`` also takes all of them.
     """
-    lowering = Lowering(model)
+    return _lowered(model, variant).finish()
+
+
+def unwritten_reads(model: Model) -> tuple[tuple[int, int, int], ...]:
+    """Slots that are read, or given as output, before anything wrote them, and so are 0.
+
+    Returns
+    -------
+    (buffer, start, stop) for each run of such slots.
+    """
+    return tuple(_lowered(model, "output").unwritten())
+
+
+def _lowered(model: Model, variant: Variant) -> Lowering:
     starts = model.buffer_starts
     leading = model.required_memory if variant == "buffer" else model.input_size
+    width_out = model.output_size if variant == "output" else model.required_memory
+    lowering = Lowering(model, leading, width_out)
     for buffer, start in enumerate(starts):
         if start < leading and model.buffers[buffer].size:
             lowering.load(buffer, start)
@@ -61,20 +76,19 @@ def lower(model: Model, variant: Variant = "output") -> Program:
     lowering.origin = ()
     if variant == "output":
         lowering.store(len(starts) - 1, 0)
-        width_out = model.output_size
     else:
         for buffer, start in enumerate(starts):
             lowering.store(buffer, start)
-        width_out = model.required_memory
-    return lowering.finish(leading, width_out)
+    return lowering
 
 
 class Lowering:
     """What an instruction's ``lower`` writes to: the current region of every buffer, and the steps so far."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, width_in: int, width_out: int) -> None:
         self.model = model
         self.origin: tuple[int, ...] = ()
+        self._widths = width_in, width_out
         self._sizes: list[int] = []
         self._steps: list[Step] = []
         self._loads: list[Column] = []
@@ -82,6 +96,7 @@ class Lowering:
         self._written: list[np.ndarray] = []
         self._unwritten_reads: list[np.ndarray | None] = []
         self._created_at: list[int] = []
+        self._first_regions: dict[int, int] = {}
         self._current: list[int | None] = [None] * len(model.buffers)
 
     def size(self, buffer: int) -> int:
@@ -127,14 +142,18 @@ class Lowering:
             value = self.element(apart)
         self._append(Map(target, value, self.origin))
 
-    def write(self, buffer: int, value: Expression, start: int = 0, count: int | None = None) -> None:
+    def write(
+        self, buffer: int, value: Expression, start: int = 0, count: int | None = None
+    ) -> None:
         """Write ``count`` slots of a buffer from ``start``; a write of all slots begins a new region."""
         whole = self.size(buffer)
         count = whole - start if count is None else count
         target = self.target(buffer) if count == whole else self.view(buffer, start, count)
         self.map(target, value)
 
-    def reduce(self, kind: OneOf["sum", "maximum"], count: int, value: Expression, target: View) -> None:
+    def reduce(
+        self, kind: OneOf["sum", "maximum"], count: int, value: Expression, target: View
+    ) -> None:
         """Append a Reduce of ``count`` elements into the one slot of ``target``."""
         if any(read.region == target.region for read in reads(value)):
             apart = self.temporary(1)
@@ -161,7 +180,7 @@ class Lowering:
         self._note_read(view)
         self._stores.append(Column(column, view))
 
-    def finish(self, width_in: int, width_out: int) -> Program:
+    def finish(self) -> Program:
         """The program, with zero fills in front of the steps that need them."""
         fills: dict[int, list[Step]] = {}
         for region, needed in enumerate(self._unwritten_reads):
@@ -173,8 +192,19 @@ class Lowering:
             steps.append(step)
         steps += fills.get(len(self._steps), [])
         return Program(
-            tuple(self._sizes), tuple(steps), tuple(self._loads), tuple(self._stores), width_in, width_out
+            tuple(self._sizes),
+            tuple(steps),
+            tuple(self._loads),
+            tuple(self._stores),
+            *self._widths,
         )
+
+    def unwritten(self) -> Iterator[tuple[int, int, int]]:
+        """(buffer, start, stop) of the slots that ``finish`` fills."""
+        for region, needed in enumerate(self._unwritten_reads):
+            if needed is not None:
+                for start, stop in _runs(needed):
+                    yield self._first_regions[region], start, stop
 
     def _append(self, step: Step) -> None:
         for view in step_reads(step):
@@ -197,6 +227,7 @@ class Lowering:
         region = self._current[buffer]
         if region is None:
             region = self._new_region(self.size(buffer))
+            self._first_regions[region] = buffer
             self._current[buffer] = region
         return region
 
@@ -209,8 +240,10 @@ class Lowering:
 
 
 def _fills(region: int, needed: np.ndarray) -> list[Step]:
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], needed.view(np.int8), [0]))))
-    return [
-        Map(View(region, int(start), int(stop - start)), Literal(0.0))
-        for start, stop in zip(edges[::2], edges[1::2], strict=True)
-    ]
+    runs = _runs(needed)
+    return [Map(View(region, start, stop - start), Literal(0.0)) for start, stop in runs]
+
+
+def _runs(marked: np.ndarray) -> list[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], marked.view(np.int8), [0])))).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))

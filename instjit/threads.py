@@ -9,15 +9,21 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from .errors import InputError, Problem
+from instjit.errors import InputError, Problem
 
 CGROUP = Path("/sys/fs/cgroup")
 
 
 def available() -> int:
     """Threads this process may use: CPU affinity, cgroup quota and ``INSTJIT_THREADS`` or ``OMP_NUM_THREADS``."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    counts = [affinity, _quota(), _from_environment("INSTJIT_THREADS") or _from_environment("OMP_NUM_THREADS")]
+    affinity = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    counts = [
+        affinity,
+        _quota(),
+        _from_environment("INSTJIT_THREADS") or _from_environment("OMP_NUM_THREADS"),
+    ]
     return max(1, min(count for count in counts if count))
 
 
@@ -30,7 +36,9 @@ def checked(threads: int | None, default: int | None = None) -> int | None:
         InvalidThreadCount when ``threads`` is not a positive whole number.
     """
     wanted = threads if threads is not None else default
-    if wanted is not None and (isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1):
+    if wanted is not None and (
+        isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1
+    ):
         sentence = f"threads must be a whole number of at least 1, got {wanted!r}"
         raise InputError(Problem("InvalidThreadCount", sentence, fields={"count": wanted}))
     return wanted

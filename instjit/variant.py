@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from .cost import Cost
-from .kernels import build, emit, layout, target
-from .kernels.emit import Source
-from .kernels.packing import Floats, Integers
-from .kernels.target import Level
-from .lower import Variant, lower
-from .model import Model
-from .passes import Pass, apply
-from .program import Program
+from instjit.cost import Cost
+from instjit.kernels import build, emit, layout, target
+from instjit.kernels.emit import Source
+from instjit.kernels.packing import Floats, Integers
+from instjit.kernels.target import Level
+from instjit.lower import Variant, lower
+from instjit.model import Model
+from instjit.passes import Pass, apply
+from instjit.program import Program
 
 SECONDS_PER_FLOP = 1.5e-11
 SECONDS_PER_SLOT = 1.0e-10
@@ -38,7 +37,9 @@ class Compiled:
         A rough time of one row on one core.
     """
 
-    def __init__(self, model: Model, cost: Cost, level: Level, variant: Variant, passes: tuple[Pass, ...]) -> None:
+    def __init__(
+        self, model: Model, cost: Cost, level: Level, variant: Variant, passes: tuple[Pass, ...]
+    ) -> None:
         self.program: Program = apply(lower(model, variant), passes)
         share = 2 * cost.multiply_adds / max(1, cost.flops + cost.moved)
         self.level = target.fitted(level, self.program.slots, share)
@@ -63,14 +64,14 @@ class Compiled:
     @cached_property
     def tiles_address(self) -> int:
         """Its machine code."""
-        from .kernels import driver
+        from instjit.kernels import driver
 
         return driver.address_of(self.tiles)
 
     @cached_property
     def row_address(self) -> int:
         """The machine code of ``row``."""
-        from .kernels import driver
+        from instjit.kernels import driver
 
         return driver.address_of(build.row_function(self.source))
 
@@ -81,8 +82,8 @@ class Compiled:
 
     def warm(self) -> None:
         """Compile the batch function, and what runs it if no kernel has yet."""
-        from . import threads
-        from .kernels import driver
+        from instjit import threads
+        from instjit.kernels import driver
 
         driver.serial()
         if threads.available() > 1:

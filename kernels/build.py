@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from ..errors import CompileError, Problem
-from . import plain
-from .emit import Source
-from .packing import Floats, Integers
+from instjit.errors import CompileError, Problem
+from instjit.kernels import plain
+from instjit.kernels.emit import Source
+from instjit.kernels.packing import Floats, Integers
 
 Function: TypeAlias = Callable[..., Any]
 T = TypeVar("T")
@@ -80,25 +80,29 @@ def _run(source: Source, names: dict[str, Any]) -> dict[str, Any]:
     return names
 
 
-def _jitted(source: Source, function: str, signatures: Sequence[Any], *, rows: bool, nogil: bool) -> Function:
+def _jitted(
+    source: Source, function: str, signatures: Sequence[Any], *, rows: bool, nogil: bool
+) -> Function:
     import numba
 
-    from . import native
+    from instjit.kernels import native
 
     names = _run(source, native.namespace(source.level, rows=rows))
     for name in [name for name in names if name.startswith("steps")]:
         names[name] = numba.njit(error_model="numpy", nogil=nogil)(names[name])
-    jitted: Function = numba.njit(list(signatures) or None, error_model="numpy", nogil=nogil)(names[function])
+    jitted: Function = numba.njit(list(signatures) or None, error_model="numpy", nogil=nogil)(
+        names[function]
+    )
     return jitted
 
 
 def _compiled_tiles(source: Source) -> Function:
-    from .driver import TILES
+    from instjit.kernels.driver import TILES
 
     return _jitted(source, "tiles", [TILES], rows=False, nogil=True)
 
 
 def _compiled_row(source: Source) -> Function:
-    from .driver import ROW
+    from instjit.kernels.driver import ROW
 
     return _jitted(source, "row", [ROW], rows=True, nogil=False)

@@ -15,8 +15,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .native import aligned, release
-from .simd import I64, Builder, IRValue
+from instjit.kernels.native import aligned, release
+from instjit.kernels.simd import I64, Builder, IRValue
 
 LINE_FLOATS = 16
 """Floats of a cache line, which scratch is longer by."""
@@ -24,14 +24,33 @@ LINE_FLOATS = 16
 ROWS = types.Array(types.float32, 2, "C")
 ROWS_READ = types.Array(types.float32, 2, "C", readonly=True)
 TILES = types.void(
-    ROWS_READ, ROWS, types.int64, types.int64, types.boolean, types.int64, types.int64, types.uint64, types.uint64,
+    ROWS_READ,
+    ROWS,
+    types.int64,
+    types.int64,
+    types.boolean,
+    types.int64,
+    types.int64,
+    types.uint64,
+    types.uint64,
     types.uint64,
 )
 """x, y, first, last, shared, start, stop, k, n, s: the one signature that ``tiles`` is compiled for."""
 
 DRIVER = types.void(
-    types.uint64, ROWS_READ, ROWS, types.boolean, types.int64, types.int64, types.uint64, types.uint64,
-    types.int64, types.int64, types.int64, types.int64, types.Array(types.int64, 1, "C"),
+    types.uint64,
+    ROWS_READ,
+    ROWS,
+    types.boolean,
+    types.int64,
+    types.int64,
+    types.uint64,
+    types.uint64,
+    types.int64,
+    types.int64,
+    types.int64,
+    types.int64,
+    types.Array(types.int64, 1, "C"),
 )
 
 
@@ -56,7 +75,9 @@ def parallel() -> Callable[..., None]:
 @cache
 def single() -> Callable[..., bool]:
     """``f(row, x, y, k, n)`` for 1-D arrays, ``x`` read-only or not, without a conversion on the way."""
-    signatures = [types.boolean(types.uint64, x, LINE, types.uint64, types.uint64) for x in (LINE, LINE_READ)]
+    signatures = [
+        types.boolean(types.uint64, x, LINE, types.uint64, types.uint64) for x in (LINE, LINE_READ)
+    ]
     function: Callable[..., bool] = numba.njit(signatures, error_model="numpy")(_single)
     return function
 
@@ -111,7 +132,9 @@ def _by_address(called: Any) -> Callable[..., IRValue]:
     def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
         kind = context.call_conv.get_function_type(called.return_type, called.args)
         function = builder.inttoptr(args[0], kind.as_pointer())
-        _, result = context.call_conv.call_function(builder, function, called.return_type, called.args, args[1:])
+        _, result = context.call_conv.call_function(
+            builder, function, called.return_type, called.args, args[1:]
+        )
         return context.get_dummy_value() if called.return_type == types.void else result
 
     return codegen
@@ -123,11 +146,15 @@ def claim(typing: Any, claims: Any, grain: Any) -> Any:
 
     def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        return builder.atomic_rmw("add", builder.bitcast(data, ir.PointerType(I64)), args[1], "monotonic")
+        return builder.atomic_rmw(
+            "add", builder.bitcast(data, ir.PointerType(I64)), args[1], "monotonic"
+        )
 
     return types.int64(claims, types.int64), codegen
 
 
 def _compiled(*, parallel: bool) -> Callable[..., None]:
-    function: Callable[..., None] = numba.njit([DRIVER], error_model="numpy", nogil=True, parallel=parallel)(run)
+    function: Callable[..., None] = numba.njit(
+        [DRIVER], error_model="numpy", nogil=True, parallel=parallel
+    )(run)
     return function

@@ -24,8 +24,11 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..lower import Variant
-from ..program import (
+from instjit.kernels.layout import Layout
+from instjit.kernels.located import Located, Node, Number, Place, Total, text_of
+from instjit.kernels.target import Level
+from instjit.lower import Variant
+from instjit.program import (
     Accumulator,
     Call,
     Column,
@@ -36,15 +39,11 @@ from ..program import (
     Lookup,
     Map,
     Program,
-    Read,
     Reduce,
     Step,
     View,
     chains,
 )
-from .layout import Layout
-from .located import Located, Node, Number, Place, Total, text_of
-from .target import Level
 
 STACK_BYTES = 64 * 1024
 """A row's scratch up to this size lies on the stack."""
@@ -79,7 +78,9 @@ class Source:
         return self.text
 
 
-def emit(program: Program, places: Layout, level: Level, variant: Variant, kinds: Sequence[str]) -> Source:
+def emit(
+    program: Program, places: Layout, level: Level, variant: Variant, kinds: Sequence[str]
+) -> Source:
     """Write the text.
 
     Parameters
@@ -168,7 +169,9 @@ class _Writer:
 
     def _located(self, value: Expression) -> Located:
         if isinstance(value, Call):
-            return Node(value.function, tuple(self._located(argument) for argument in value.arguments))
+            return Node(
+                value.function, tuple(self._located(argument) for argument in value.arguments)
+            )
         if isinstance(value, Literal):
             return Number(value.value)
         if isinstance(value, Accumulator):
@@ -180,7 +183,9 @@ class _Writer:
         return Place("s", at, value.index.kind, value.index.every, listed)
 
     def _columns(self, columns: Sequence[Column]) -> str:
-        runs = "".join(f"({c.first}, {self._at(c.view)}, {c.view.count}), " for c in columns if c.view.count)
+        runs = "".join(
+            f"({c.first}, {self._at(c.view)}, {c.view.count}), " for c in columns if c.view.count
+        )
         return f"({runs.rstrip()})"
 
     @property
@@ -202,7 +207,9 @@ class _Writer:
         if count <= STEPS_PER_FUNCTION:
             yield from (f"{indent}step{number}(s, k, n)" for number in range(count))
         else:
-            yield from (f"{indent}steps{start}(s, k, n)" for start in range(0, count, STEPS_PER_FUNCTION))
+            yield from (
+                f"{indent}steps{start}(s, k, n)" for start in range(0, count, STEPS_PER_FUNCTION)
+            )
 
     def _tiles(self) -> Iterable[str]:
         lanes = self.level.lanes
@@ -235,7 +242,11 @@ class _Writer:
         yield "            give_part(y, row, count, start, stop, s)"
 
     def _give(self, count: str) -> str:
-        return f"give_part(y, row, {count}, start, stop, s)" if self.variant == "slots" else "give(y, row, s)"
+        return (
+            f"give_part(y, row, {count}, start, stop, s)"
+            if self.variant == "slots"
+            else "give(y, row, s)"
+        )
 
     def _row(self) -> Iterable[str]:
         yield "def row(x, y, k, n):"

@@ -18,8 +18,8 @@ from typing import TypeAlias
 
 from llvmlite import ir
 
-from .packing import Panel, narrow, padded, panels
-from .simd import (
+from instjit.kernels.packing import Panel, narrow, padded, panels
+from instjit.kernels.simd import (
     I32,
     Builder,
     IRValue,
@@ -32,8 +32,8 @@ from .simd import (
     store,
     store_part,
 )
-from .specs import GemmSpec
-from .target import Level
+from instjit.kernels.specs import GemmSpec
+from instjit.kernels.target import Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +70,17 @@ class TileGemm:
         full = self.level.outputs * self.level.vectors
         return max(1, min(self.level.vectors, full // (self.block_outputs() * self.spec.chains)))
 
-    def accumulate(self, x: IRValue, block: Block, count: int, v: int, vectors: int) -> list[list[IRValue]]:
+    def accumulate(
+        self, x: IRValue, block: Block, count: int, v: int, vectors: int
+    ) -> list[list[IRValue]]:
         """Sums of ``count`` outputs for lane vectors v .. v + vectors: [output][vector]."""
         spec, vector = self.spec, self.vector
         zero = vector.const(-0.0)
         state = []
         for o in range(count):
-            bias = vector.splat(self.builder.load(self._weight(block.bias, i64(o), i64(1)), align=4))
+            bias = vector.splat(
+                self.builder.load(self._weight(block.bias, i64(o), i64(1)), align=4)
+            )
             state += [bias if c == 0 else zero for c in range(spec.chains) for _ in range(vectors)]
 
         def step(k: IRValue, state: list[IRValue], chains: int) -> list[IRValue]:
@@ -86,7 +90,9 @@ class TileGemm:
                 lanes = [self._lanes(row, v + j) for j in range(vectors)]
                 column = self.builder.gep(block.weights, [self.builder.mul(at, block.by_k)])
                 for o in range(count):
-                    weight = vector.splat(self.builder.load(self._weight(column, i64(o), block.by_output), align=4))
+                    weight = vector.splat(
+                        self.builder.load(self._weight(column, i64(o), block.by_output), align=4)
+                    )
                     for j in range(vectors):
                         n = (o * spec.chains + c) * vectors + j
                         state[n] = vector.fma(weight, lanes[j], state[n])
@@ -105,7 +111,9 @@ class TileGemm:
 
     def _joined(self, state: Sequence[IRValue], o: int, vectors: int) -> list[IRValue]:
         chains = self.spec.chains
-        sums = [[state[(o * chains + c) * vectors + j] for c in range(chains)] for j in range(vectors)]
+        sums = [
+            [state[(o * chains + c) * vectors + j] for c in range(chains)] for j in range(vectors)
+        ]
         half = chains // 2
         while half:
             sums = [[self.vector.add(s[c], s[c + half]) for c in range(half)] for s in sums]
@@ -113,7 +121,12 @@ class TileGemm:
         return [s[0] for s in sums]
 
     def _lanes(self, row: IRValue, v: int) -> IRValue:
-        return load(self.builder, self.builder.gep(row, [i64(v * self.level.width)]), self.level.width, 4 * self.level.width)
+        return load(
+            self.builder,
+            self.builder.gep(row, [i64(v * self.level.width)]),
+            self.level.width,
+            4 * self.level.width,
+        )
 
     def _weight(self, base: IRValue, o: IRValue, stride: IRValue) -> IRValue:
         return self.builder.gep(base, [self.builder.mul(o, stride)])
@@ -142,7 +155,9 @@ class TileGemm:
             last = parts[-1]
             self._wide(last, i64(last.first), self.builder.gep(w, [i64(last.at)]), out, emit)
 
-    def _wide(self, part: Panel, first: IRValue, base: IRValue, out: IRValue, emit: BlockEmitter) -> None:
+    def _wide(
+        self, part: Panel, first: IRValue, base: IRValue, out: IRValue, emit: BlockEmitter
+    ) -> None:
         weights = self.builder.gep(base, [i64(part.width)])
         self._panel(part, first, base, weights, i64(part.width), i64(1), out, emit)
 
@@ -181,7 +196,9 @@ class TileGemm:
             emit(block_at(i64(whole * step)), rest)
 
 
-def row_sums(builder: Builder, spec: GemmSpec, level: Level, x: IRValue, w: IRValue, out: IRValue) -> None:
+def row_sums(
+    builder: Builder, spec: GemmSpec, level: Level, x: IRValue, w: IRValue, out: IRValue
+) -> None:
     """Write the sums of a Gemm over one row to ``out[outputs]``; the epilogue follows in a pass of its own."""
     if narrow(spec.outputs, spec.depth):
         _narrow_row(builder, spec, x, w, out)
@@ -192,19 +209,39 @@ def row_sums(builder: Builder, spec: GemmSpec, level: Level, x: IRValue, w: IRVa
 
         def body(p: IRValue, state: list[IRValue]) -> list[IRValue]:
             base = builder.gep(w, [builder.mul(p, i64(level.panel * (spec.depth + 1)))])
-            _panel_row(builder, spec, level, full[0], x, base, builder.gep(out, [builder.mul(p, i64(level.panel))]))
+            _panel_row(
+                builder,
+                spec,
+                level,
+                full[0],
+                x,
+                base,
+                builder.gep(out, [builder.mul(p, i64(level.panel))]),
+            )
             return state
 
         loop(builder, i64(len(full)), body)
     if len(full) < len(parts):
         last = parts[-1]
         _panel_row(
-            builder, spec, level, last, x, builder.gep(w, [i64(last.at)]), builder.gep(out, [i64(last.first)])
+            builder,
+            spec,
+            level,
+            last,
+            x,
+            builder.gep(w, [i64(last.at)]),
+            builder.gep(out, [i64(last.first)]),
         )
 
 
 def _panel_row(
-    builder: Builder, spec: GemmSpec, level: Level, part: Panel, x: IRValue, base: IRValue, out: IRValue
+    builder: Builder,
+    spec: GemmSpec,
+    level: Level,
+    part: Panel,
+    x: IRValue,
+    base: IRValue,
+    out: IRValue,
 ) -> None:
     pieces = _pieces(part.width, level.width)
     arithmetics = [VectorArithmetic(builder, width) for _, width in pieces]
@@ -228,7 +265,10 @@ def _panel_row(
     whole, rest = divmod(spec.depth, spec.chains)
     if whole:
         state = loop(
-            builder, i64(whole), lambda i, s: step(builder.mul(i, i64(spec.chains)), list(s), spec.chains), state
+            builder,
+            i64(whole),
+            lambda i, s: step(builder.mul(i, i64(spec.chains)), list(s), spec.chains),
+            state,
         )
     state = step(i64(whole * spec.chains), list(state), rest)
     for p, ((start, width), vector) in enumerate(zip(pieces, arithmetics, strict=True)):
@@ -251,7 +291,9 @@ def _pieces(width: int, vector: int) -> list[tuple[int, int]]:
 def _narrow_row(builder: Builder, spec: GemmSpec, x: IRValue, w: IRValue, out: IRValue) -> None:
     """Chains across the vector: lane c of an output's accumulator sums k = c, c + 8, ..."""
     chains, vector = spec.chains, VectorArithmetic(builder, spec.chains)
-    rows = [builder.gep(w, [i64(padded(spec.outputs) + o * spec.depth)]) for o in range(spec.outputs)]
+    rows = [
+        builder.gep(w, [i64(padded(spec.outputs) + o * spec.depth)]) for o in range(spec.outputs)
+    ]
     state = []
     for o in range(spec.outputs):
         bias = builder.load(builder.gep(w, [i64(o)]), align=4)
@@ -269,8 +311,13 @@ def _narrow_row(builder: Builder, spec: GemmSpec, x: IRValue, w: IRValue, out: I
     state = loop(builder, i64(whole), step, state)
     if rest:
         lanes = load_part(builder, builder.gep(x, [i64(whole * chains)]), rest, chains)
-        mask = ir.Constant(ir.VectorType(ir.IntType(1), chains), [int(c < rest) for c in range(chains)])
-        held = [load_part(builder, builder.gep(row, [i64(whole * chains)]), rest, chains) for row in rows]
+        mask = ir.Constant(
+            ir.VectorType(ir.IntType(1), chains), [int(c < rest) for c in range(chains)]
+        )
+        held = [
+            load_part(builder, builder.gep(row, [i64(whole * chains)]), rest, chains)
+            for row in rows
+        ]
         state = [
             builder.select(mask, vector.fma(part, lanes, total), total)
             for part, total in zip(held, state, strict=True)
@@ -284,9 +331,13 @@ def _folded(builder: Builder, total: IRValue, chains: int) -> IRValue:
     half = chains // 2
     while half:
         lanes = ir.VectorType(I32, half)
-        low = builder.shuffle_vector(total, ir.Constant(total.type, ir.Undefined), ir.Constant(lanes, list(range(half))))
+        low = builder.shuffle_vector(
+            total, ir.Constant(total.type, ir.Undefined), ir.Constant(lanes, list(range(half)))
+        )
         high = builder.shuffle_vector(
-            total, ir.Constant(total.type, ir.Undefined), ir.Constant(lanes, list(range(half, 2 * half)))
+            total,
+            ir.Constant(total.type, ir.Undefined),
+            ir.Constant(lanes, list(range(half, 2 * half))),
         )
         total = builder.fadd(low, high)
         half //= 2

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..model import Model
-from ..program import Call, Constant, Expression, Gemm, Lookup, Program, Read, Step
-from .packing import (
+from instjit.kernels.packing import (
     ALIGNMENT,
     DIRECTORY,
     Floats,
@@ -20,6 +18,8 @@ from .packing import (
     gemm_block,
     pack_table,
 )
+from instjit.model import Model
+from instjit.program import Call, Constant, Expression, Gemm, Lookup, Program, Read, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,16 @@ def bind(program: Program, model: Model, places: Layout, panel: int) -> tuple[Fl
         Outputs of a full panel (``Level.panel``).
     """
     tables = [
-        pack_table(model.maps[step.table].keys_array, model.maps[step.table].values_array, step.default)
+        pack_table(
+            model.maps[step.table].keys_array, model.maps[step.table].values_array, step.default
+        )
         for step in program.steps
         if isinstance(step, Lookup)
     ]
     k = aligned_floats(places.floats + sum(table.values.size for table in tables))
-    n = np.zeros(places.integers + sum(len(t.keys) + len(t.rows) for t in tables) + 1, dtype=np.int32)
+    n = np.zeros(
+        places.integers + sum(len(t.keys) + len(t.rows) for t in tables) + 1, dtype=np.int32
+    )
     for slots, at in places.lists.items():
         n[at : at + len(slots)] = slots
     for vector, at in places.vectors.items():
@@ -102,7 +106,14 @@ def _bind_tables(tables: Iterable[PackedTable], places: Layout, k: Floats, n: In
     floats, integers = places.floats, places.integers
     for table, at in zip(tables, places.directories, strict=True):
         keys_at, rows_at = integers, integers + len(table.keys)
-        n[at : at + DIRECTORY] = (keys_at, len(table.keys), table.first, len(table.rows), rows_at, floats)
+        n[at : at + DIRECTORY] = (
+            keys_at,
+            len(table.keys),
+            table.first,
+            len(table.rows),
+            rows_at,
+            floats,
+        )
         n[keys_at:rows_at] = table.keys
         n[rows_at : rows_at + len(table.rows)] = table.rows
         k[floats : floats + table.values.size] = table.values.ravel()
@@ -128,5 +139,3 @@ def _leaves(steps: Iterable[Step]) -> Iterable[Expression]:
                 stack.extend(reversed(value.arguments))
             else:
                 yield value
-
-

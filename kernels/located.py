@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
-from ..functions import FUNCTIONS
+from instjit.functions import FUNCTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,9 @@ def text_of(value: Located) -> str:
         return "total"
     if value.area == "k":
         return f"constant({value.at})" if value.index == "each" else f"constant_fixed({value.at})"
-    tail = {"each": "", "fixed": "", "repeat": f", {value.every}", "gather": f", {value.listed}"}[value.index]
+    tail = {"each": "", "fixed": "", "repeat": f", {value.every}", "gather": f", {value.listed}"}[
+        value.index
+    ]
     return f"{value.index}({value.at}{tail})"
 
 
@@ -130,10 +132,14 @@ def operations(value: Located) -> int:
     """Arithmetic operations per element, as the functions' own costs add up."""
     if not isinstance(value, Node):
         return 0
-    return FUNCTIONS[value.function].cost + sum(operations(argument) for argument in value.arguments)
+    return FUNCTIONS[value.function].cost + sum(
+        operations(argument) for argument in value.arguments
+    )
 
 
-def evaluate(value: Located, arithmetic: Any, leaf: Callable[[Place], Any], total: Any = None) -> Any:
+def evaluate(
+    value: Located, arithmetic: Any, leaf: Callable[[Place], Any], total: Any = None
+) -> Any:
     """The value's meaning in an arithmetic, each distinct subtree worked out once."""
     known: dict[Located, Any] = {}
 
@@ -149,6 +155,8 @@ def evaluate(value: Located, arithmetic: Any, leaf: Callable[[Place], Any], tota
             return arithmetic.const(node.value)
         if isinstance(node, Total):
             return total
-        return FUNCTIONS[node.function].sequence(arithmetic, *(meaning(part) for part in node.arguments))
+        return FUNCTIONS[node.function].sequence(
+            arithmetic, *(meaning(part) for part in node.arguments)
+        )
 
     return meaning(value)

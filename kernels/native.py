@@ -7,7 +7,7 @@ twenty equal layers are compiled once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -17,12 +17,12 @@ from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from .located import CONSTRUCTORS, Located, Node, Place
-from .row import RowSchedule
-from .simd import FLOAT, I32, I64, Builder, IRValue, declare, i64
-from .specs import ColumnsSpec, GemmSpec, LookupSpec, MapSpec, ReduceSpec, StepSpec
-from .target import Level
-from .tile import TileSchedule
+from instjit.kernels.located import CONSTRUCTORS, Located, Node, Place
+from instjit.kernels.row import RowSchedule
+from instjit.kernels.simd import FLOAT, I32, I64, Builder, IRValue, declare, i64
+from instjit.kernels.specs import ColumnsSpec, GemmSpec, LookupSpec, MapSpec, ReduceSpec, StepSpec
+from instjit.kernels.target import Level
+from instjit.kernels.tile import TileSchedule
 
 Schedule: TypeAlias = "TileSchedule | RowSchedule"
 FLOATS = FLOAT.as_pointer()
@@ -64,13 +64,17 @@ def _step(schedule: Schedule, kind: str, spec: StepSpec) -> Any:
     def step(typing: Any, s: Any, k: Any, n: Any) -> Any:
         signature = types.void(s, k, n)
 
-        def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
+        def codegen(
+            context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]
+        ) -> IRValue:
             areas = {
                 "s": _address(context, builder, signature.args[0], args[0], FLOATS),
                 "k": _address(context, builder, signature.args[1], args[1], FLOATS),
                 "n": _address(context, builder, signature.args[2], args[2], INTEGERS),
             }
-            places = [_place(builder, areas, schedule.lanes, area, at) for area, at in spec.operands()]
+            places = [
+                _place(builder, areas, schedule.lanes, area, at) for area, at in spec.operands()
+            ]
             function = _function(builder, schedule, kind, spec, [place.type for place in places])
             builder.call(function, [*places, areas["k"], areas["n"]])
             return context.get_dummy_value()
@@ -84,7 +88,9 @@ def _place(builder: Builder, areas: dict[str, IRValue], lanes: int, area: str, a
     return builder.gep(areas[area], [i64(at * lanes if area == "s" else at)])
 
 
-def _function(builder: Builder, schedule: Schedule, kind: str, spec: StepSpec, places: Sequence[Any]) -> Any:
+def _function(
+    builder: Builder, schedule: Schedule, kind: str, spec: StepSpec, places: Sequence[Any]
+) -> Any:
     """The LLVM function of a step's shape in the builder's module, written on first use."""
     shape = repr((schedule.name, schedule.level, kind, _shape(spec)))
     name = f"instjit_{kind}_{hashlib.sha256(shape.encode()).hexdigest()[:16]}"
@@ -127,10 +133,14 @@ def _columns(schedule: Schedule, kind: str, spec: ColumnsSpec) -> Any:
     def move(typing: Any, rows: Any, row: Any, s: Any) -> Any:
         signature = types.void(rows, types.int64, s)
 
-        def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
+        def codegen(
+            context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]
+        ) -> IRValue:
             data = _rows_at(context, builder, signature.args[0], args[0], args[1], spec.width)
             s = _address(context, builder, signature.args[2], args[2], FLOATS)
-            places = [_place(builder, {"s": s}, schedule.lanes, area, at) for area, at in spec.operands()]
+            places = [
+                _place(builder, {"s": s}, schedule.lanes, area, at) for area, at in spec.operands()
+            ]
             getattr(schedule, kind)(builder, spec, data, places)
             return context.get_dummy_value()
 
@@ -150,7 +160,9 @@ def _part(schedule: Schedule, spec: ColumnsSpec, *, storing: bool) -> Any:
     def move(typing: Any, rows: Any, row: Any, count: Any, start: Any, stop: Any, s: Any) -> Any:
         signature = types.void(rows, types.int64, types.int64, types.int64, types.int64, s)
 
-        def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
+        def codegen(
+            context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]
+        ) -> IRValue:
             held, row, count, start, stop, _ = args
             width = builder.sub(stop, start)
             data = _rows_at(context, builder, signature.args[0], held, row, width)
@@ -160,7 +172,9 @@ def _part(schedule: Schedule, spec: ColumnsSpec, *, storing: bool) -> Any:
                 first = _larger(builder, start, i64(column))
                 last = _smaller(builder, stop, i64(column + columns))
                 with cgutils.for_range_slice(builder, first, last, i64(1), I64) as (at, _):
-                    lanes = builder.gep(place, [builder.mul(builder.sub(at, i64(column)), i64(schedule.lanes))])
+                    lanes = builder.gep(
+                        place, [builder.mul(builder.sub(at, i64(column)), i64(schedule.lanes))]
+                    )
                     cell = builder.gep(data, [builder.sub(at, start)])
                     _move_lanes(builder, schedule.lanes, lanes, cell, width, count, storing)
             return context.get_dummy_value()
@@ -171,7 +185,13 @@ def _part(schedule: Schedule, spec: ColumnsSpec, *, storing: bool) -> Any:
 
 
 def _move_lanes(
-    builder: Builder, lanes: int, slot: IRValue, cell: IRValue, stride: IRValue, count: IRValue, storing: bool
+    builder: Builder,
+    lanes: int,
+    slot: IRValue,
+    cell: IRValue,
+    stride: IRValue,
+    count: IRValue,
+    storing: bool,
 ) -> None:
     with cgutils.for_range(builder, count if storing else i64(lanes)) as lane_loop:
         lane = lane_loop.index
@@ -195,7 +215,9 @@ def _stack(slots: int) -> Any:
 
     @intrinsic
     def reserve(typing: Any) -> Any:
-        def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
+        def codegen(
+            context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]
+        ) -> IRValue:
             area = cgutils.alloca_once(builder, ir.ArrayType(FLOAT, slots))
             area.align = SCRATCH_ALIGNMENT
             return builder.ptrtoint(area, I64)
@@ -227,7 +249,9 @@ def release(typing: Any, buffer: Any) -> Any:
     return types.void(buffer), codegen
 
 
-def _rows_at(context: Any, builder: Builder, kind: Any, value: IRValue, row: IRValue, width: int | IRValue) -> IRValue:
+def _rows_at(
+    context: Any, builder: Builder, kind: Any, value: IRValue, row: IRValue, width: int | IRValue
+) -> IRValue:
     if not isinstance(kind, types.Array) or kind.dtype != types.float32 or kind.layout != "C":
         raise TypingError(f"rows must be a C-contiguous float32 array, got {kind}")
     data = context.make_array(kind)(context, builder, value).data
@@ -239,5 +263,3 @@ def _address(context: Any, builder: Builder, kind: Any, value: IRValue, pointer:
     if isinstance(kind, types.Array):
         return builder.bitcast(context.make_array(kind)(context, builder, value).data, pointer)
     return builder.inttoptr(value, pointer)
-
-

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..program import chains
+from instjit.program import chains
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int32]
@@ -121,7 +121,9 @@ def pack_table(keys: Integers, values: Floats, default: Sequence[float]) -> Pack
     default
         ``size`` numbers for an absent key.
     """
-    rows = np.concatenate([np.asarray(default, dtype=np.float32)[None, :], values.reshape(len(keys), len(default))])
+    rows = np.concatenate(
+        [np.asarray(default, dtype=np.float32)[None, :], values.reshape(len(keys), len(default))]
+    )
     span = int(keys[-1]) - int(keys[0]) + 1 if len(keys) else 0
     if span == 0 or span > max(DENSE_SPAN, 4 * len(keys)):
         return PackedTable(keys, 0, np.zeros(0, dtype=np.int32), rows)

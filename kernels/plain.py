@@ -10,12 +10,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..arithmetic import NumpyArithmetic
-from ..summation import maximum_of, product, sum_of
-from .located import CONSTRUCTORS, Located, Place, evaluate
-from .packing import Floats, Integers, narrow, padded, panels
-from .specs import ColumnsSpec, GemmSpec, LookupSpec, MapSpec, ReduceSpec
-from .target import Level
+from instjit.arithmetic import NumpyArithmetic
+from instjit.kernels.located import CONSTRUCTORS, Located, Place, evaluate
+from instjit.kernels.packing import Floats, Integers, narrow, padded, panels
+from instjit.kernels.specs import ColumnsSpec, GemmSpec, LookupSpec, MapSpec, ReduceSpec
+from instjit.kernels.target import Level
+from instjit.summation import maximum_of, product, sum_of
 
 StepFunction: TypeAlias = Callable[[Floats, Floats, Integers], None]
 
@@ -45,8 +45,11 @@ def _gemm(spec: GemmSpec, panel: int) -> StepFunction:
     def step(s: Floats, k: Floats, n: Integers) -> None:
         weights, bias = _unpacked(spec, panel, k)
         source = np.ascontiguousarray(s[spec.source : spec.source + spec.depth].T)
-        total = product(weights, bias, source).T
-        s[spec.target : spec.target + spec.outputs] = _values(spec.value, spec.outputs, s, k, n, total)
+        with np.errstate(all="ignore"):
+            total = product(weights, bias, source).T
+        s[spec.target : spec.target + spec.outputs] = _values(
+            spec.value, spec.outputs, s, k, n, total
+        )
 
     return step
 
@@ -59,7 +62,9 @@ def _unpacked(spec: GemmSpec, panel: int, k: Floats) -> tuple[Floats, Floats]:
         weights = block[start : start + spec.outputs * spec.depth].reshape(spec.outputs, spec.depth)
         return weights, block[: spec.outputs]
     held = [
-        block[part.at : part.at + part.width * (spec.depth + 1)].reshape(-1, part.width)[:, : part.outputs]
+        block[part.at : part.at + part.width * (spec.depth + 1)].reshape(-1, part.width)[
+            :, : part.outputs
+        ]
         for part in panels(spec.outputs, spec.depth, panel)
     ]
     whole = np.concatenate(held, axis=1)
@@ -78,7 +83,8 @@ def _reduce(spec: ReduceSpec) -> StepFunction:
 
     def step(s: Floats, k: Floats, n: Integers) -> None:
         values = np.broadcast_to(_values(spec.value, spec.count, s, k, n), (spec.count, s.shape[1]))
-        s[spec.target] = fold(np.ascontiguousarray(values.T))
+        with np.errstate(all="ignore"):
+            s[spec.target] = fold(np.ascontiguousarray(values.T))
 
     return step
 
@@ -94,7 +100,9 @@ def _lookup(spec: LookupSpec) -> StepFunction:
 
 def _row_at(spec: LookupSpec, identity: float, n: Integers) -> int:
     """Place in ``k`` of the id's row of values."""
-    keys_at, count, first, span, dense_at, values_at = (int(n[spec.directory + e]) for e in range(6))
+    keys_at, count, first, span, dense_at, values_at = (
+        int(n[spec.directory + e]) for e in range(6)
+    )
     key = _key(identity)
     row = 0
     if span:
@@ -113,7 +121,9 @@ def _key(identity: float) -> int:
     return whole + (abs(identity - whole) >= 0.5) * (1 if identity > 0 else -1)
 
 
-def _values(value: Located, count: int, s: Floats, k: Floats, n: Integers, total: Any = None) -> Floats:
+def _values(
+    value: Located, count: int, s: Floats, k: Floats, n: Integers, total: Any = None
+) -> Floats:
     """The value of elements 0 .. count - 1 over all lanes: [count][lanes], or what broadcasts to it."""
     elements = np.arange(count)
 
@@ -124,7 +134,9 @@ def _values(value: Located, count: int, s: Floats, k: Floats, n: Integers, total
             entries = n[place.listed + elements].astype(np.int64)
         else:
             entries = elements // place.every
-        held: Floats = s[place.at + entries] if place.area == "s" else k[place.at + entries][:, None]
+        held: Floats = (
+            s[place.at + entries] if place.area == "s" else k[place.at + entries][:, None]
+        )
         return held
 
     result: Floats = evaluate(value, NumpyArithmetic(), leaf, total)
@@ -147,7 +159,9 @@ def _take_part(spec: ColumnsSpec) -> Callable[[Floats, int, int, int, int, Float
         for column, slot, columns in spec.columns:
             first, last = max(column, start), min(column + columns, stop)
             if first < last:
-                s[slot + first - column : slot + last - column] = x[rows, first - start : last - start].T
+                s[slot + first - column : slot + last - column] = x[
+                    rows, first - start : last - start
+                ].T
 
     return move
 

@@ -7,15 +7,27 @@ from typing import Any
 
 from llvmlite import ir
 
-from ..functions import FUNCTIONS
-from ..program import PARTIALS, partials
-from . import search
-from .gemm import row_sums
-from .located import Located, Place, Total, evaluate
-from .simd import I32, I64, Builder, IRValue, VectorArithmetic, i64, load, load_part, loop, store, store_part
-from .specs import ColumnsSpec, GemmSpec, LookupSpec, MapSpec, ReduceSpec
-from .target import Level
-from .tile import pointers_of
+from instjit.functions import FUNCTIONS
+from instjit.kernels import search
+from instjit.kernels.gemm import row_sums
+from instjit.kernels.located import Located, Place, Total, evaluate
+from instjit.kernels.simd import (
+    I32,
+    I64,
+    Builder,
+    IRValue,
+    VectorArithmetic,
+    i64,
+    load,
+    load_part,
+    loop,
+    store,
+    store_part,
+)
+from instjit.kernels.specs import ColumnsSpec, GemmSpec, LookupSpec, MapSpec, ReduceSpec
+from instjit.kernels.target import Level
+from instjit.kernels.tile import pointers_of
+from instjit.program import PARTIALS, partials
 
 
 class RowSchedule:
@@ -62,25 +74,38 @@ class RowSchedule:
             total = builder.select(_below(rest), joined, total)
         for step in (8, 4, 2, 1):
             if step < parts:
-                order = [lane + step if lane + step < PARTIALS else lane for lane in range(PARTIALS)]
+                order = [
+                    lane + step if lane + step < PARTIALS else lane for lane in range(PARTIALS)
+                ]
                 lanes = ir.Constant(ir.VectorType(I32, PARTIALS), order)
                 moved = builder.shuffle_vector(total, ir.Constant(total.type, ir.Undefined), lanes)
                 joined = sequence(arithmetic, total, moved)
                 total = builder.select(_below(min(step, parts - step)), joined, total)
         store(builder, builder.extract_element(total, ir.Constant(I32, 0)), target)
 
-    def lookup(self, builder: Builder, spec: LookupSpec, pointers: Sequence[IRValue], k: IRValue, n: IRValue) -> None:
+    def lookup(
+        self,
+        builder: Builder,
+        spec: LookupSpec,
+        pointers: Sequence[IRValue],
+        k: IRValue,
+        n: IRValue,
+    ) -> None:
         """Find the row of the key, copy it."""
         source, target, directory = pointers
         row = search.row_of(builder, builder.load(source, align=4), directory, n, k, spec.size)
         self._copy(builder, row, target, spec.size)
 
-    def load(self, builder: Builder, spec: ColumnsSpec, x: IRValue, pointers: Sequence[IRValue]) -> None:
+    def load(
+        self, builder: Builder, spec: ColumnsSpec, x: IRValue, pointers: Sequence[IRValue]
+    ) -> None:
         """Copy a row's columns into scratch."""
         for (column, _, count), place in zip(spec.columns, pointers, strict=True):
             self._copy(builder, builder.gep(x, [i64(column)]), place, count)
 
-    def store(self, builder: Builder, spec: ColumnsSpec, y: IRValue, pointers: Sequence[IRValue]) -> None:
+    def store(
+        self, builder: Builder, spec: ColumnsSpec, y: IRValue, pointers: Sequence[IRValue]
+    ) -> None:
         """Copy slots into a row's columns."""
         for (column, _, count), place in zip(spec.columns, pointers, strict=True):
             self._copy(builder, place, builder.gep(y, [i64(column)]), count)
@@ -91,7 +116,9 @@ class RowSchedule:
 
         def body(block: IRValue, state: list[IRValue]) -> list[IRValue]:
             at = builder.mul(block, i64(width))
-            store(builder, load(builder, builder.gep(source, [at]), width), builder.gep(target, [at]))
+            store(
+                builder, load(builder, builder.gep(source, [at]), width), builder.gep(target, [at])
+            )
             return state
 
         if whole:
@@ -101,7 +128,9 @@ class RowSchedule:
             tail = load_part(builder, builder.gep(source, [at]), rest, width)
             store_part(builder, tail, builder.gep(target, [at]), rest, width)
 
-    def _each_vector(self, builder: Builder, count: int, values: RowValues, target: IRValue) -> None:
+    def _each_vector(
+        self, builder: Builder, count: int, values: RowValues, target: IRValue
+    ) -> None:
         width = self.level.width
         whole, rest = divmod(count, width)
 
@@ -115,7 +144,9 @@ class RowSchedule:
         if rest:
             narrowed = 1 << (rest - 1).bit_length()
             at = i64(whole * width)
-            store_part(builder, values.at(at, rest, narrowed), builder.gep(target, [at]), rest, narrowed)
+            store_part(
+                builder, values.at(at, rest, narrowed), builder.gep(target, [at]), rest, narrowed
+            )
 
 
 class RowValues:
@@ -125,7 +156,11 @@ class RowValues:
     """
 
     def __init__(
-        self, builder: Builder, value: Located, held: Sequence[IRValue], totals: IRValue | None = None
+        self,
+        builder: Builder,
+        value: Located,
+        held: Sequence[IRValue],
+        totals: IRValue | None = None,
     ) -> None:
         self.builder = builder
         self.value = value
@@ -141,9 +176,13 @@ class RowValues:
         """Lanes from ``count`` on hold a value that nobody may use."""
         arithmetic = VectorArithmetic(self.builder, width)
         total = None if self.totals is None else self._contiguous(self.totals, first, count, width)
-        return evaluate(self.value, arithmetic, lambda place: self._read(arithmetic, place, first, count), total)
+        return evaluate(
+            self.value, arithmetic, lambda place: self._read(arithmetic, place, first, count), total
+        )
 
-    def _read(self, arithmetic: VectorArithmetic, place: Place, first: IRValue, count: int) -> IRValue:
+    def _read(
+        self, arithmetic: VectorArithmetic, place: Place, first: IRValue, count: int
+    ) -> IRValue:
         base, listed = self.pointers[place]
         if place.index == "fixed":
             return arithmetic.splat(self.fixed[place])
@@ -171,4 +210,6 @@ class RowValues:
 
 
 def _below(count: int) -> IRValue:
-    return ir.Constant(ir.VectorType(ir.IntType(1), PARTIALS), [int(lane < count) for lane in range(PARTIALS)])
+    return ir.Constant(
+        ir.VectorType(ir.IntType(1), PARTIALS), [int(lane < count) for lane in range(PARTIALS)]
+    )

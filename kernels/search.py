@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from .simd import I32, I64, Builder, IRValue, VectorArithmetic, i64
+from instjit.kernels.simd import I32, I64, Builder, IRValue, VectorArithmetic, i64
 
 INT32_MAX = 2147483647.0
 INT32_MIN = -2147483648.0
 
 
-def row_of(builder: Builder, identity: IRValue, directory: IRValue, n: IRValue, k: IRValue, size: int) -> IRValue:
+def row_of(
+    builder: Builder, identity: IRValue, directory: IRValue, n: IRValue, k: IRValue, size: int
+) -> IRValue:
     """Pointer to the ``size`` floats of the id's row, row 0 (the default) where the key is absent.
 
     ``directory`` points at the lookup's entries in ``n`` (see ``packing.DIRECTORY``).
@@ -45,7 +47,9 @@ def key_of(builder: Builder, identity: IRValue) -> IRValue:
     return m.select(m.le(rounded, m.const(INT32_MIN)), m.iconst(-(2**31)), key)
 
 
-def _bisected(builder: Builder, key: IRValue, n: IRValue, keys_at: IRValue, count: IRValue) -> IRValue:
+def _bisected(
+    builder: Builder, key: IRValue, n: IRValue, keys_at: IRValue, count: IRValue
+) -> IRValue:
     """1 + the place of the key among ``count`` ascending ones, 0 where it is not there."""
     low = builder.alloca(I64)
     high = builder.alloca(I64)
@@ -68,7 +72,9 @@ def _bisected(builder: Builder, key: IRValue, n: IRValue, keys_at: IRValue, coun
     with builder.if_else(inside) as (there, absent):
         with there:
             same = builder.icmp_signed("==", _key(builder, n, keys_at, last), key)
-            found = builder.select(same, builder.trunc(builder.add(a, i64(1)), I32), ir.Constant(I32, 0))
+            found = builder.select(
+                same, builder.trunc(builder.add(a, i64(1)), I32), ir.Constant(I32, 0)
+            )
             there_end = builder.block
         with absent:
             absent_end = builder.block

@@ -127,12 +127,16 @@ class VectorArithmetic:
             return scalar
         undefined = ir.Constant(self.float, ir.Undefined)
         single = self.builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
-        return self.builder.shuffle_vector(single, undefined, ir.Constant(self.int, [0] * self.width))
+        return self.builder.shuffle_vector(
+            single, undefined, ir.Constant(self.int, [0] * self.width)
+        )
 
     def _intrinsic(self, name: str, *arguments: IRValue) -> IRValue:
         suffix = "f32" if self.width == 1 else f"v{self.width}f32"
         kind = ir.FunctionType(self.float, [self.float] * len(arguments))
-        return self.builder.call(declare(self.builder.module, kind, f"llvm.{name}.{suffix}"), arguments)
+        return self.builder.call(
+            declare(self.builder.module, kind, f"llvm.{name}.{suffix}"), arguments
+        )
 
 
 def declare(module: Any, kind: Any, name: str) -> Any:
@@ -177,7 +181,9 @@ def load_part(builder: Builder, pointer: IRValue, count: int, width: int) -> IRV
             joined = builder.insert_element(joined, piece, ir.Constant(I32, start))
             continue
         wide = _widen(builder, piece, size, width)
-        order = [width + lane - start if start <= lane < start + size else lane for lane in range(width)]
+        order = [
+            width + lane - start if start <= lane < start + size else lane for lane in range(width)
+        ]
         joined = builder.shuffle_vector(joined, wide, ir.Constant(lanes, order))
     return joined
 

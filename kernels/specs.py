@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .located import Located, places
+from instjit.kernels.located import Located, places
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,12 @@ class GemmSpec:
 
     def operands(self) -> tuple[tuple[str, int], ...]:
         """Area and place of every pointer the step takes: source, target, weights, then the value's."""
-        return (("s", self.source), ("s", self.target), ("k", self.weights), *value_operands(self.value))
+        return (
+            ("s", self.source),
+            ("s", self.target),
+            ("k", self.weights),
+            *value_operands(self.value),
+        )
 
 
 @dataclass(frozen=True, slots=True)

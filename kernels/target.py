@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from ..errors import CompileError, Problem
+from instjit.errors import CompileError, Problem
 
 PROBE = """
 define void @probe(ptr %a, ptr %b, ptr %c) {
@@ -82,7 +82,9 @@ def choose(name: str | None) -> Level:
         return best
     if name not in LEVELS:
         known = ", ".join(LEVELS)
-        raise CompileError(Problem("UnknownLevel", f"level {name!r} is none of {known}", fields={"level": name}))
+        raise CompileError(
+            Problem("UnknownLevel", f"level {name!r} is none of {known}", fields={"level": name})
+        )
     runnable = {"generic", best.name} | ({"avx2"} if best.name == "avx512" else set())
     if name not in runnable:
         sentence = f"this CPU compiles for {best.name}, level {name} needs another one"
@@ -148,5 +150,7 @@ def _assemble(cpu: str, features: str) -> str:
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    machine: Any = llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=2)
+    machine: Any = llvm.Target.from_default_triple().create_target_machine(
+        cpu=cpu, features=features, opt=2
+    )
     return str(machine.emit_assembly(llvm.parse_assembly(PROBE)))

@@ -7,13 +7,29 @@ from typing import Any
 
 from llvmlite import ir
 
-from ..program import partials
-from . import search, transfer
-from .gemm import Block, TileGemm
-from .located import Located, Place, Total, evaluate, operations
-from .simd import I64, Builder, IRValue, VectorArithmetic, declare, i64, load, loop, store
-from .specs import ColumnsSpec, GemmSpec, LookupSpec, MapSpec, ReduceSpec, value_operands
-from .target import Level
+from instjit.kernels import search, transfer
+from instjit.kernels.gemm import Block, TileGemm
+from instjit.kernels.located import Located, Place, evaluate, operations
+from instjit.kernels.simd import (
+    I64,
+    Builder,
+    IRValue,
+    VectorArithmetic,
+    declare,
+    i64,
+    load,
+    loop,
+    store,
+)
+from instjit.kernels.specs import (
+    ColumnsSpec,
+    GemmSpec,
+    LookupSpec,
+    MapSpec,
+    ReduceSpec,
+)
+from instjit.kernels.target import Level
+from instjit.program import partials
 
 INLINE_OPERATIONS = 6
 """Epilogues up to this many operations run on the accumulators; longer ones in a loop over the stored block."""
@@ -37,7 +53,14 @@ class TileSchedule:
         def emit(block: Block, count: int) -> None:
             if count not in made:
                 made[count] = self._micro(builder, spec, count, [pointer.type for pointer in held])
-            fields = [block.bias, block.weights, block.by_k, block.by_output, block.out, block.first]
+            fields = [
+                block.bias,
+                block.weights,
+                block.by_k,
+                block.by_output,
+                block.out,
+                block.first,
+            ]
             builder.call(made[count], [source, *fields, *held])
 
         form.blocks(weights, target, emit)
@@ -66,7 +89,14 @@ class TileSchedule:
 
         loop(builder, i64(self.level.vectors), body)
 
-    def lookup(self, builder: Builder, spec: LookupSpec, pointers: Sequence[IRValue], k: IRValue, n: IRValue) -> None:
+    def lookup(
+        self,
+        builder: Builder,
+        spec: LookupSpec,
+        pointers: Sequence[IRValue],
+        k: IRValue,
+        n: IRValue,
+    ) -> None:
         """Lane by lane: find the row of the key, copy it into the lane."""
         source, target, directory = pointers
 
@@ -85,14 +115,18 @@ class TileSchedule:
 
         loop(builder, i64(self.lanes), body)
 
-    def load(self, builder: Builder, spec: ColumnsSpec, x: IRValue, pointers: Sequence[IRValue]) -> None:
+    def load(
+        self, builder: Builder, spec: ColumnsSpec, x: IRValue, pointers: Sequence[IRValue]
+    ) -> None:
         """Transpose the tile's rows at ``x`` into scratch."""
         for (column, _, count), place in zip(spec.columns, pointers, strict=True):
             transfer.load_columns(
                 builder, self.level, builder.gep(x, [i64(column)]), i64(spec.width), place, count
             )
 
-    def store(self, builder: Builder, spec: ColumnsSpec, y: IRValue, pointers: Sequence[IRValue]) -> None:
+    def store(
+        self, builder: Builder, spec: ColumnsSpec, y: IRValue, pointers: Sequence[IRValue]
+    ) -> None:
         """Transpose the tile's slots into rows at ``y``."""
         for (column, _, count), place in zip(spec.columns, pointers, strict=True):
             transfer.store_columns(
@@ -108,7 +142,10 @@ class TileSchedule:
 
             def body(block: IRValue, state: list[IRValue]) -> list[IRValue]:
                 base = builder.mul(builder.add(block, i64(1)), i64(parts))
-                return [join(part, values.at(builder.add(base, i64(p)), 0)) for p, part in enumerate(state)]
+                return [
+                    join(part, values.at(builder.add(base, i64(p)), 0))
+                    for p, part in enumerate(state)
+                ]
 
             state = loop(builder, i64(whole), body, state)
         for p in range(rest):
@@ -134,7 +171,13 @@ class TileSchedule:
         return function
 
     def _micro_body(
-        self, builder: Builder, spec: GemmSpec, count: int, source: IRValue, block: Block, held: Sequence[IRValue]
+        self,
+        builder: Builder,
+        spec: GemmSpec,
+        count: int,
+        source: IRValue,
+        block: Block,
+        held: Sequence[IRValue],
     ) -> None:
         form = TileGemm(builder, spec, self.level)
         values = TileValues(builder, self.level, spec.value, held)
@@ -169,7 +212,12 @@ class TileValues:
     """
 
     def __init__(
-        self, builder: Builder, level: Level, value: Located, held: Sequence[IRValue], shift: IRValue | None = None
+        self,
+        builder: Builder,
+        level: Level,
+        value: Located,
+        held: Sequence[IRValue],
+        shift: IRValue | None = None,
     ) -> None:
         self.builder = builder
         self.level = level
@@ -220,9 +268,11 @@ class TileValues:
         return self.builder.gep(base, [at])
 
 
-def pointers_of(value: Located, held: Sequence[IRValue]) -> dict[Place, tuple[IRValue, IRValue | None]]:
+def pointers_of(
+    value: Located, held: Sequence[IRValue]
+) -> dict[Place, tuple[IRValue, IRValue | None]]:
     """The base pointer of each place of a value, and a gather's list."""
-    from .located import places
+    from instjit.kernels.located import places
 
     remaining = iter(held)
     found: dict[Place, tuple[IRValue, IRValue | None]] = {}
@@ -233,7 +283,7 @@ def pointers_of(value: Located, held: Sequence[IRValue]) -> dict[Place, tuple[IR
 
 
 def _join(function: str, arithmetic: Any) -> Callable[[IRValue, IRValue], IRValue]:
-    from ..functions import FUNCTIONS
+    from instjit.functions import FUNCTIONS
 
     sequence = FUNCTIONS[function].sequence
     return lambda a, b: sequence(arithmetic, a, b)

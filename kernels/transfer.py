@@ -7,16 +7,31 @@ from typing import TypeAlias
 
 from llvmlite import ir
 
-from .simd import Builder, IRValue, i64, load, load_part, loop, store, store_part, transpose, vector_type
-from .target import Level
+from instjit.kernels.simd import (
+    Builder,
+    IRValue,
+    i64,
+    load,
+    load_part,
+    loop,
+    store,
+    store_part,
+    transpose,
+    vector_type,
+)
+from instjit.kernels.target import Level
 
 
-def load_columns(builder: Builder, level: Level, x: IRValue, stride: IRValue, place: IRValue, count: int) -> None:
+def load_columns(
+    builder: Builder, level: Level, x: IRValue, stride: IRValue, place: IRValue, count: int
+) -> None:
     """Slots ``place[c][lane] = x[lane * stride + c]`` for c < count and every lane of a tile."""
     _each_block(builder, level, x, stride, place, count, _load_block)
 
 
-def store_columns(builder: Builder, level: Level, y: IRValue, stride: IRValue, place: IRValue, count: int) -> None:
+def store_columns(
+    builder: Builder, level: Level, y: IRValue, stride: IRValue, place: IRValue, count: int
+) -> None:
     """``y[lane * stride + c] = place[c][lane]`` for c < count and every lane of a tile."""
     _each_block(builder, level, y, stride, place, count, _store_block)
 
@@ -25,7 +40,13 @@ BlockMover: TypeAlias = Callable[[Builder, Level, IRValue, IRValue, IRValue, int
 
 
 def _each_block(
-    builder: Builder, level: Level, rows: IRValue, stride: IRValue, place: IRValue, count: int, move: BlockMover
+    builder: Builder,
+    level: Level,
+    rows: IRValue,
+    stride: IRValue,
+    place: IRValue,
+    count: int,
+    move: BlockMover,
 ) -> None:
     """Move blocks of ``width`` rows by ``width`` columns, the last columns in a narrower block."""
     whole, rest = divmod(count, level.width)
@@ -35,7 +56,14 @@ def _each_block(
             lane = builder.mul(v, i64(level.width))
             corner = builder.add(builder.mul(lane, stride), column)
             slot = builder.add(builder.mul(column, i64(level.lanes)), lane)
-            move(builder, level, builder.gep(rows, [corner]), stride, builder.gep(place, [slot]), columns)
+            move(
+                builder,
+                level,
+                builder.gep(rows, [corner]),
+                stride,
+                builder.gep(place, [slot]),
+                columns,
+            )
             return state
 
         loop(builder, i64(level.vectors), body)
@@ -65,7 +93,12 @@ def _store_block(
     builder: Builder, level: Level, base: IRValue, stride: IRValue, slots: IRValue, columns: int
 ) -> None:
     undefined = ir.Constant(vector_type(level.width), ir.Undefined)
-    held = [load(builder, builder.gep(slots, [i64(c * level.lanes)]), level.width, 4 * level.width) for c in range(columns)]
+    held = [
+        load(builder, builder.gep(slots, [i64(c * level.lanes)]), level.width, 4 * level.width)
+        for c in range(columns)
+    ]
     rows = transpose(builder, held + [undefined] * (level.width - columns))
     for r, value in enumerate(rows):
-        store_part(builder, value, builder.gep(base, [builder.mul(stride, i64(r))]), columns, level.width)
+        store_part(
+            builder, value, builder.gep(base, [builder.mul(stride, i64(r))]), columns, level.width
+        )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from instjit.ops.state import State
 
 JOINED_AT_ONCE = 16
-"""Buffers in one expression: what walks expressions recurses, and a file may name thousands of buffers."""
+"""Buffers in one expression: what walks expressions recurses, and a file may name thousands."""
 
 
 class ElementwiseBuffers(Instruction):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from ..program import Program
-from .copies import forward_copies
-from .dead import drop_dead
-from .fuse import fuse
-from .reuse import reuse_regions
+from instjit.passes.copies import forward_copies
+from instjit.passes.dead import drop_dead
+from instjit.passes.fuse import fuse
+from instjit.passes.reuse import reuse_regions
+from instjit.program import Program
 
 Pass: TypeAlias = Callable[[Program], Program]
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ..program import Call, Expression, Gemm, Lookup, Program, Read, Step, View, step_reads
+from instjit.program import Call, Expression, Gemm, Lookup, Program, Read, Step, View, step_reads
 
 
 class Accesses:
@@ -75,7 +75,11 @@ def value_of(step: Step) -> Expression | None:
 
 def count_of(step: Step) -> int:
     """Elements its expression is evaluated for."""
-    return step.target.count if isinstance(step, Gemm | Lookup) or not hasattr(step, "count") else step.count
+    return (
+        step.target.count
+        if isinstance(step, Gemm | Lookup) or not hasattr(step, "count")
+        else step.count
+    )
 
 
 def with_value(step: Step, value: Expression) -> Step:
@@ -88,14 +92,18 @@ def with_value(step: Step, value: Expression) -> Step:
 def substituted(value: Expression, change: Callable[[Expression], Expression | None]) -> Expression:
     """The expression with every leaf replaced for which ``change`` gives another one."""
     if isinstance(value, Call):
-        return Call(value.function, tuple(substituted(argument, change) for argument in value.arguments))
+        return Call(
+            value.function, tuple(substituted(argument, change) for argument in value.arguments)
+        )
     changed = change(value)
     return value if changed is None else changed
 
 
 def size_of(value: Expression) -> int:
     """Nodes and leaves of an expression."""
-    return 1 + sum(size_of(argument) for argument in value.arguments) if isinstance(value, Call) else 1
+    return (
+        1 + sum(size_of(argument) for argument in value.arguments) if isinstance(value, Call) else 1
+    )
 
 
 def merged_origin(first: Step, second: Step) -> tuple[int, ...]:

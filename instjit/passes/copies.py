@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..program import EACH, FIXED, Expression, Gemm, Index, Lookup, Map, Program, Read, Step, View, gather, repeat
-from .access import Accesses, count_of, substituted, value_of, with_value
+from instjit.passes.access import Accesses, count_of, substituted, value_of, with_value
+from instjit.program import (
+    EACH,
+    FIXED,
+    Expression,
+    Gemm,
+    Index,
+    Lookup,
+    Map,
+    Program,
+    Read,
+    Step,
+    View,
+    gather,
+    repeat,
+)
 
 
 def forward_copies(program: Program) -> Program:
@@ -20,7 +34,7 @@ def forward_copies(program: Program) -> Program:
             steps[number] = forwarded
             accesses.steps = steps
             accesses.add(number, forwarded)
-    return replace(program, steps=tuple(steps))
+    return replace(program, steps=tuple(steps), offsets=(), slots=0)
 
 
 def _forwarded(step: Step, number: int, accesses: Accesses, loaded: set[int]) -> Step:
@@ -52,7 +66,9 @@ def _forwarded(step: Step, number: int, accesses: Accesses, loaded: set[int]) ->
 
 def _copy_behind(view: View, reader: int, accesses: Accesses) -> Map | None:
     """The copy that alone wrote all slots of the view, if its own source still holds the same."""
-    numbers = [n for n in accesses.writers[view.region] if n < reader and _writes(accesses, n, view)]
+    numbers = [
+        n for n in accesses.writers[view.region] if n < reader and _writes(accesses, n, view)
+    ]
     if len(numbers) != 1:
         return None
     copy = accesses.steps[numbers[0]]
@@ -79,7 +95,11 @@ def compose(read: Read, copied: Read, shift: int, count: int) -> Read:
         return Read(copied.region, copied.start + shift, read.index)
     if read.index == FIXED or copied.index == FIXED:
         return Read(copied.region, copied.start + copied.index.at(shift), FIXED)
-    if copied.index.kind == "repeat" and shift % copied.index.every == 0 and read.index.kind != "gather":
+    if (
+        copied.index.kind == "repeat"
+        and shift % copied.index.every == 0
+        and read.index.kind != "gather"
+    ):
         every = copied.index.every * (read.index.every if read.index.kind == "repeat" else 1)
         return Read(copied.region, copied.start + shift // copied.index.every, repeat(every))
     slots = tuple(copied.index.at(shift + read.index.at(i)) for i in range(count))

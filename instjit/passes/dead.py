@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..program import Program, Step, View, step_reads
+from instjit.program import Program, Step, View, step_reads
 
 
 def drop_dead(program: Program) -> Program:

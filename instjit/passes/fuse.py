@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..program import EACH, Expression, Gemm, Lookup, Map, Program, Read, Step, step_reads
-from .access import (
+from instjit.passes.access import (
     Accesses,
     count_of,
     kept_regions,
@@ -16,6 +15,7 @@ from .access import (
     value_of,
     with_value,
 )
+from instjit.program import EACH, Expression, Gemm, Lookup, Map, Program, Read, Step, step_reads
 
 LARGEST = 48
 """Nodes of a fused expression; longer ones gain nothing and deepen the recursion of all that walks them."""
@@ -39,10 +39,13 @@ def fuse(program: Program) -> Program:
             accesses.remove(number, reader)
             steps[found], steps[number] = None, fused
             accesses.add(number, fused)
-    return replace(program, steps=tuple(step for step in steps if step is not None))
+    kept_steps = tuple(step for step in steps if step is not None)
+    return replace(program, steps=kept_steps, offsets=(), slots=0)
 
 
-def _producer(number: int, steps: list[Step | None], accesses: Accesses, kept: set[int]) -> int | None:
+def _producer(
+    number: int, steps: list[Step | None], accesses: Accesses, kept: set[int]
+) -> int | None:
     """Number of a step that can be fused into step ``number``."""
     reader = steps[number]
     if reader is None or isinstance(reader, Lookup):
@@ -69,7 +72,11 @@ def _fits(producer: Step, at: int, reader: Step, number: int, accesses: Accesses
         return False
     found = reads_of(value, producer.target.region)
     aligned = Read(producer.target.region, producer.target.start, EACH)
-    if not found or any(read != aligned for read in found) or count_of(reader) != producer.target.count:
+    if (
+        not found
+        or any(read != aligned for read in found)
+        or count_of(reader) != producer.target.count
+    ):
         return False
     made = value_of(producer)
     if made is None or size_of(value) + len(found) * size_of(made) > LARGEST:
@@ -93,5 +100,3 @@ def _fused(producer: Step, reader: Step) -> Step:
     if isinstance(producer, Gemm):
         return replace(producer, target=reader.target, epilogue=whole, origin=origin)
     return replace(with_value(reader, whole), origin=origin)
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..program import EACH, Map, Program, Step, reads, step_reads
+from instjit.program import EACH, Map, Program, Step, reads, step_reads
 
 
 def reuse_regions(program: Program) -> Program:

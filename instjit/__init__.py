@@ -1,0 +1,120 @@
+"""Compiles instruction models into fused kernels for batches and single rows.
+
+::
+
+    import instjit
+
+    model = instjit.load("fraud.json")        # a path, bytes, an open file or a parsed document
+    kernel = instjit.compile(model)           # machine code for this CPU
+    y = kernel.predict(X)                     # (rows, outputs) float32, from (rows, inputs)
+    y0 = kernel.row(x)                        # one row, the shortest path
+    print(kernel.source)                      # the generated function
+
+    instjit.reference.run(model, X)           # the same bits in plain NumPy, slowly
+    net = instjit.Model([2, 1], [instjit.Dot(0, 1, weights=0, activation="SIGMOID")],
+                        weights=[[[0.5, -1]]], bias=[[2]], features=["a", "b"])
+    instjit.validate(net)                     # () or every problem at once
+    instjit.save(net, "net.json")
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from instjit import reference as reference
+    from instjit.compiler import compile as compile
+    from instjit.compose import concatenate as concatenate
+    from instjit.compose import from_transformations as from_transformations
+    from instjit.cost import Cost as Cost
+    from instjit.cost import cost as cost
+    from instjit.errors import CompileError as CompileError
+    from instjit.errors import FormatError as FormatError
+    from instjit.errors import InputError as InputError
+    from instjit.errors import InstjitError as InstjitError
+    from instjit.errors import ModelError as ModelError
+    from instjit.errors import Problem as Problem
+    from instjit.graph import Graph as Graph
+    from instjit.graph import graph as graph
+    from instjit.kernel import Kernel as Kernel
+    from instjit.limits import Limits as Limits
+    from instjit.load import load as load
+    from instjit.load import save as save
+    from instjit.model import Buffer as Buffer
+    from instjit.model import LookupTable as LookupTable
+    from instjit.model import Model as Model
+    from instjit.model import ValidationData as ValidationData
+    from instjit.ops import Activate as Activate
+    from instjit.ops import Activation as Activation
+    from instjit.ops import AddBufferHeads as AddBufferHeads
+    from instjit.ops import AddElementwise as AddElementwise
+    from instjit.ops import AddElementwiseBuffers as AddElementwiseBuffers
+    from instjit.ops import Attention as Attention
+    from instjit.ops import ClipElementwise as ClipElementwise
+    from instjit.ops import Copy as Copy
+    from instjit.ops import CopyMasked as CopyMasked
+    from instjit.ops import Dot as Dot
+    from instjit.ops import Instruction as Instruction
+    from instjit.ops import MapTransform as MapTransform
+    from instjit.ops import MulElementwise as MulElementwise
+    from instjit.ops import MultiplyBufferHeads as MultiplyBufferHeads
+    from instjit.ops import MultiplyElementwiseBuffers as MultiplyElementwiseBuffers
+    from instjit.ops import ReduceSum as ReduceSum
+    from instjit.table import generate_features as generate_features
+    from instjit.validate import validate as validate
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "compiler": "compile",
+    "compose": "concatenate from_transformations",
+    "cost": "Cost cost",
+    "errors": "CompileError FormatError InputError InstjitError ModelError Problem",
+    "graph": "Graph graph",
+    "kernel": "Kernel",
+    "limits": "Limits",
+    "load": "load save",
+    "model": "Buffer LookupTable Model ValidationData",
+    "ops": (
+        "Activate Activation AddBufferHeads AddElementwise AddElementwiseBuffers Attention "
+        "ClipElementwise Copy CopyMasked Dot Instruction MapTransform MulElementwise "
+        "MultiplyBufferHeads MultiplyElementwiseBuffers ReduceSum"
+    ),
+    "table": "generate_features",
+    "validate": "validate",
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = ["__version__", "reference", *sorted(_MODULE_OF)]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "reference":
+        return import_module("instjit.reference")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'instjit' has no attribute {name!r}")
+    value = getattr(import_module(f"instjit.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """Keeps ``instjit.validate`` the function when the module ``instjit.validate`` is imported.
+
+    The import system sets every submodule as an attribute of its package; the public functions that
+    are named as their modules (validate, graph, compile, load, cost) would vanish behind those.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (isinstance(value, ModuleType) and name in _MODULE_OF):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,4 @@
+"""The verbs of the command line, one module each: ``add_arguments`` and ``execute``.
+
+Modules import little, so that ``--help`` is quick; ``execute`` imports what it needs.
+"""

@@ -1,0 +1,56 @@
+"""Argument types that several verbs share."""
+
+from __future__ import annotations
+
+import argparse
+
+LEVELS = ("avx512", "avx2", "neon", "generic")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """MODEL, a path or "-"."""
+    parser.add_argument("model", metavar="MODEL", help="model file, - for standard input")
+
+
+def add_level(parser: argparse.ArgumentParser, what: str) -> None:
+    """--level."""
+    parser.add_argument("--level", choices=LEVELS, help=f"{what} (default: what this CPU has)")
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return number
+
+
+def tolerance(text: str) -> float:
+    """A number >= 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not number >= 0:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text!r}")
+    return number
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    number = tolerance(text)
+    if number > 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
+    return number
+
+
+def span(text: str) -> tuple[int, int | None]:
+    """``A:B``, ``A:`` or ``:B``: from A up to but without B, both from 0."""
+    start, colon, stop = text.partition(":")
+    parts = [part for part in (start, stop) if part]
+    if not colon or any(not (part.isascii() and part.isdigit()) for part in parts):
+        raise argparse.ArgumentTypeError(f"expected A:B, two numbers from 0, got {text!r}")
+    first, last = int(start or 0), int(stop) if stop else None
+    if last is not None and last < first:
+        raise argparse.ArgumentTypeError(f"{text!r} ends before it starts")
+    return first, last

@@ -1,0 +1,161 @@
+"""What ``instjit inspect`` prints."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from enum import Enum
+from typing import Any
+
+import instjit
+from instjit.arrays import entries
+from instjit.commands.text import count, printable
+from instjit.model import Model
+from instjit.ops import Instruction
+from instjit.ops.wire import wire_fields
+from instjit.preview import aligned
+from instjit.remarks import remarks
+
+SHOWN_NAMES = 8
+LONGEST_OPERAND = 24
+
+
+def summary_json(model: Model, file: str) -> str:
+    """The object that ``instjit.commands.inspect`` describes."""
+    graph = instjit.graph(model)
+    steps = zip(model.instructions, graph.nodes, strict=True)
+    return json.dumps(
+        {
+            "file": file,
+            "digest": model.digest,
+            "input_size": model.input_size,
+            "output_size": model.output_size,
+            "required_memory": model.required_memory,
+            "parameters": parameter_count(model),
+            "features": model.features,
+            "buffers": [
+                {"shape": each.shape, "dtype": each.dtype, "size": each.size, "start": start}
+                for each, start in zip(model.buffers, model.buffer_starts, strict=True)
+            ],
+            "instructions": [
+                {
+                    "kind": each.kind,
+                    "operands": operands(each),
+                    "parents": node.parents,
+                    "cost": _cost(each.cost(model)),
+                }
+                for each, node in steps
+            ],
+            "cost": _cost(instjit.cost(model)),
+            "is_parallelizable": graph.is_parallelizable,
+            "validation_rows": _validation_rows(model),
+            "remarks": [{"kind": r.kind, "message": r.message} for r in remarks(model)],
+        },
+        indent=2,
+    )
+
+
+def summary_text(model: Model, file: str, with_cost: bool) -> str:
+    """The same for people."""
+    found = remarks(model)
+    blocks = [
+        _head(model, file),
+        ["buffers", *_indented(aligned(_buffers(model), frozenset({1})))],
+        [
+            "instructions",
+            *_indented(aligned(_instructions(model, with_cost), frozenset({1, 2, 3}))),
+        ],
+        ["remarks", *(f"  {printable(remark.message)}" for remark in found)] if found else [],
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def parameter_count(model: Model) -> int:
+    """Numbers in all weights, biases, parameters and maps."""
+    arrays = [*model.weights, *model.bias, *model.parameters, *(m.values for m in model.maps)]
+    return sum(entries(array) if array.ndim == 2 else array.size for array in arrays)
+
+
+def operands(instruction: Instruction) -> dict[str, Any]:
+    """Fields of an instruction by their wire names, those that are left out missing."""
+    values = {f.name: getattr(instruction, f.name) for f in wire_fields(type(instruction))}
+    return {name: _plain(value) for name, value in values.items() if value is not None}
+
+
+def _head(model: Model, file: str) -> list[str]:
+    names = [printable(name) for name in model.features or ()]
+    more = ", ..." if len(names) > SHOWN_NAMES else ""
+    shown = ", ".join(names[:SHOWN_NAMES]) + more if names else "without names"
+    work = instjit.cost(model)
+    parallel = "some instructions are" if instjit.graph(model).is_parallelizable else "no two are"
+    return aligned(
+        [
+            ["file", printable(file)],
+            ["digest", f"0x{model.digest}"],
+            ["input", f"{count(model.input_size, 'column')}: {shown}"],
+            ["output", count(model.output_size, "column")],
+            ["parameters", f"{count(parameter_count(model), 'number')}"],
+            [
+                "a row",
+                f"{work.multiply_adds:,} multiply-adds, {work.operations:,} other operations, "
+                f"{work.moved:,} slots moved",
+            ],
+            [
+                "memory",
+                f"{count(model.required_memory, 'slot')} in {count(len(model.buffers), 'buffer')}",
+            ],
+            ["independent", f"{parallel} independent of each other"],
+            ["validation", count(_validation_rows(model), "row")],
+        ],
+        frozenset({0, 1}),
+    )
+
+
+def _buffers(model: Model) -> list[list[str]]:
+    rows = [["#", "shape", "start", "role"]]
+    for number, (buffer, start) in enumerate(zip(model.buffers, model.buffer_starts, strict=True)):
+        roles = ["input"] if start < model.input_size and buffer.size else []
+        roles += ["output"] if number == len(model.buffers) - 1 else []
+        shape = " x ".join(map(str, buffer.shape))
+        rows.append([str(number), shape, str(start), " and ".join(roles)])
+    return rows
+
+
+def _instructions(model: Model, with_cost: bool) -> list[list[str]]:
+    rows = [["#", "kind", "from -> to", "operands"]]
+    if with_cost:
+        rows[0] += ["multiply-adds", "operations", "moved", "constants"]
+    for number, each in enumerate(model.instructions):
+        buffers = ", ".join(map(str, each.reads()))
+        shown = [
+            f"{field.name} {_short(getattr(each, field.name))}"
+            for field in wire_fields(type(each))
+            if field.refers_to != "buffers" and getattr(each, field.name) is not None
+        ]
+        rows.append([str(number), each.kind, f"{buffers} -> {each.output}", ", ".join(shown)])
+        if with_cost:
+            rows[-1] += [f"{value:,}" for value in dataclasses.astuple(each.cost(model))]
+    return rows
+
+
+def _short(value: Any) -> str:
+    text = str(_plain(value))
+    return text if len(text) <= LONGEST_OPERAND else f"{len(value)} of them"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.name
+    return getattr(value, "name", value)
+
+
+def _cost(cost: Any) -> dict[str, int]:
+    return {**dataclasses.asdict(cost), "flops": cost.flops}
+
+
+def _validation_rows(model: Model) -> int:
+    return 0 if model.validation_data is None else len(model.validation_data.inputs)
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"  {line}" for line in lines]

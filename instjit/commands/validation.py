@@ -1,0 +1,92 @@
+"""What ``instjit validate`` does."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from instjit.commands.model_file import is_over_a_limit, open_model
+from instjit.commands.text import coloured, count, printable
+from instjit.errors import FormatError, InstjitError, Problem
+from instjit.remarks import remarks
+from instjit.validation_rows import validation_problems
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is wrong with a file, what is remarkable, and how many rows ran (None: it cannot)."""
+
+    file: str
+    problems: tuple[Problem, ...] = ()
+    remarks: tuple[Problem, ...] = ()
+    rows: int | None = None
+    unreadable: bool = False
+    strict: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether the file is good."""
+        return not (self.problems or (self.strict and self.remarks))
+
+
+def validate_files(args: argparse.Namespace) -> int:
+    """Print a verdict for each file; gives the exit code."""
+    verdicts = []
+    for file in args.models:
+        verdict = replace(judge(file, args.atol), strict=args.strict)
+        verdicts.append(verdict)
+        if not args.json:
+            print("\n".join(_lines(verdict)), flush=True)
+    if args.json:
+        print(json.dumps([_plain(verdict) for verdict in verdicts], indent=2))
+    if any(verdict.unreadable for verdict in verdicts):
+        return 3
+    return 0 if all(verdict.passed for verdict in verdicts) else 1
+
+
+def judge(file: str, tolerance: float) -> Verdict:
+    """Load a model and run its validation rows."""
+    try:
+        model = open_model(file, check=False)
+    except InstjitError as error:
+        unreadable = isinstance(error, FormatError) or is_over_a_limit(error)
+        return Verdict(file, error.problems, unreadable=unreadable)
+    data = model.validation_data
+    rows = 0 if data is None else len(data.inputs)
+    return Verdict(file, validation_problems(model, tolerance), remarks(model), rows)
+
+
+def _lines(verdict: Verdict) -> Sequence[str]:
+    name = printable(verdict.file)
+    shown = verdict.problems + (verdict.remarks if verdict.strict else ())
+    prefix = f"{verdict.file}: "
+    below = [f"  {printable(problem.message.removeprefix(prefix))}" for problem in shown]
+    if not verdict.passed:
+        return [coloured(f"{name}: {count(len(shown), 'problem')}", False, sys.stdout), *below]
+    ran = (
+        f"{count(verdict.rows or 0, 'validation row')} run"
+        if verdict.rows
+        else "no validation rows"
+    )
+    return [coloured(f"{name}: good, {ran}", True, sys.stdout)]
+
+
+def _plain(verdict: Verdict) -> dict[str, Any]:
+    kind = "format" if verdict.unreadable else "model"
+    return {
+        "file": verdict.file,
+        "passed": verdict.passed,
+        "error": kind if verdict.problems else None,
+        "validation_rows": verdict.rows,
+        "problems": [_problem(problem) for problem in verdict.problems],
+        "remarks": [_problem(remark) for remark in verdict.remarks],
+    }
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    fields = {"kind": problem.kind, "message": problem.message}
+    return {**fields, "instruction": problem.instruction}

@@ -1,0 +1,37 @@
+"""Feature names: how many columns each takes.
+
+``age`` takes one column, ``embedding[16]`` takes sixteen (one array feature).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_ARRAY = re.compile(r"[^\[\]]+\[\+?([0-9]+)\]")
+_LARGEST = 2**64 - 1
+
+
+def feature_width(name: str) -> int | None:
+    """Columns of a feature; None for a name that is not ``name`` or ``name[k]`` with k > 0."""
+    if "[" not in name and "]" not in name:
+        return 1
+    match = _ARRAY.fullmatch(name)
+    if match is None or len(match[1]) > 4000:  # int() refuses more digits than 4,300
+        return None
+    width = int(match[1])
+    return width if 0 < width <= _LARGEST else None
+
+
+def total_width(names: Iterable[str]) -> int:
+    """Columns of all features; names that break the grammar count as none."""
+    return sum(feature_width(name) or 0 for name in names)
+
+
+def column_names(name: str) -> tuple[str, ...]:
+    """Names of a feature's columns: ``age``; ``embedding[0]`` and so on for an array."""
+    width = feature_width(name) or 0
+    if "[" not in name:
+        return (name,)
+    stem = name[: name.index("[")]
+    return tuple(f"{stem}[{k}]" for k in range(width))

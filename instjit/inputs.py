@@ -1,0 +1,124 @@
+"""What a caller hands over -> rows of float32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from instjit.arithmetic import FloatArray
+from instjit.errors import InputError, Problem
+from instjit.model import Model
+
+SHOWN_NAMES = 8
+
+
+def as_rows(model: Model, rows: Any) -> FloatArray:
+    """(rows, input_size) float32, C-contiguous; no copy where ``rows`` is that already.
+
+    Parameters
+    ----------
+    model
+        The model whose input it is.
+    rows
+        A 2-D array or nested lists of numbers; or a list of 2-D arrays, one for each leading
+        buffer.
+
+    Raises
+    ------
+    InputError
+        ``InputShape`` for anything but two dimensions, ``ValidationInputSizeMismatch`` for a wrong
+        width.
+    """
+    if isinstance(rows, list | tuple) and rows and all(getattr(x, "ndim", 0) == 2 for x in rows):
+        return columns(model, rows)
+    array = _float32(rows)
+    if array.ndim == 1 and array.size == 0 and not isinstance(rows, np.ndarray):
+        array = array.reshape(0, model.input_size)
+    if array.ndim != 2:
+        hint = f"; for one row: row(x), or X.reshape(1, {array.size})" if array.ndim == 1 else ""
+        message = (
+            f"X has {array.ndim} dimension{'s' * (array.ndim != 1)}, "
+            f"expected rows x {model.input_size}{hint}"
+        )
+        raise InputError(Problem("InputShape", message, fields={"shape": array.shape}))
+    if array.shape[1] != model.input_size:
+        raise wrong_width(model, array.shape[1])
+    return array
+
+
+def as_line(model: Model, x: Any) -> FloatArray:
+    """(input_size,) float32, C-contiguous, for one row.
+
+    Raises
+    ------
+    InputError
+        ``InputShape`` for anything but one dimension, ``ValidationInputSizeMismatch`` for a wrong
+        width.
+    """
+    array = _float32(x)
+    if array.ndim != 1:
+        message = (
+            f"x has {array.ndim} dimensions, expected one of {model.input_size}; "
+            "for rows: predict(X)"
+        )
+        raise InputError(Problem("InputShape", message, fields={"shape": array.shape}))
+    if array.size != model.input_size:
+        raise wrong_width(model, array.size, "x")
+    return array
+
+
+def columns(model: Model, arrays: Sequence[Any]) -> FloatArray:
+    """Arrays for the leading buffers, in order, side by side: (rows, input_size) float32.
+
+    Raises
+    ------
+    InputError
+        When the arrays are not as many as the input buffers, or one has another width or height.
+    """
+    sizes = _input_buffers(model)
+    if len(arrays) != len(sizes):
+        message = f"X holds {len(arrays)} arrays, the model takes {len(sizes)}, of widths {sizes}"
+        raise InputError(Problem("InputOutputCountMismatch", message))
+    parts = [_float32(array) for array in arrays]
+    for number, (part, size) in enumerate(zip(parts, sizes, strict=True)):
+        if part.ndim != 2 or part.shape != (len(parts[0]), size):
+            message = (
+                f"X[{number}] has shape {part.shape}, buffer {number} takes "
+                f"({len(parts[0])}, {size})"
+            )
+            fields = {"index": number, "actual_size": part.shape[-1], "expected_size": size}
+            raise InputError(Problem("InputBufferSizeMismatch", message, fields=fields))
+    return np.concatenate(parts, axis=1)
+
+
+def wrong_width(model: Model, width: int, name: str = "X") -> InputError:
+    """The error for rows of another width than the model takes."""
+    names = model.features or ()
+    shown = ", ".join(names[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")
+    message = (
+        f"{name} has {width} column{'s' * (width != 1)}, the model takes {model.input_size}"
+        f"{': ' if shown else ''}{shown}"
+    )
+    fields = {"provided": width, "expected": model.input_size}
+    return InputError(Problem("ValidationInputSizeMismatch", message, fields=fields))
+
+
+def _input_buffers(model: Model) -> list[int]:
+    sizes, total = [], 0
+    for buffer in model.buffers:
+        if total == model.input_size:
+            break
+        sizes.append(buffer.size)
+        total += buffer.size
+    return sizes
+
+
+def _float32(values: Any) -> FloatArray:
+    try:
+        with np.errstate(over="ignore"):
+            return np.asarray(values, dtype=np.float32, order="C")
+    except (TypeError, ValueError) as error:
+        message = f"X must be rows of numbers of equal length: {error}"
+        raise InputError(Problem("InputShape", message)) from error

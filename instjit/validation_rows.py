@@ -1,0 +1,80 @@
+"""The rows that a model carries to prove itself: run through the reference and compared."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from instjit.arithmetic import BoolArray, FloatArray
+from instjit.errors import Problem
+from instjit.model import Model, ValidationData
+from instjit.reference import run
+
+TOLERANCE = 1e-5
+"""Absolute, as in the family's Rust crate."""
+
+
+def validation_problems(model: Model, tolerance: float = TOLERANCE) -> tuple[Problem, ...]:
+    """A problem for every validation row of a wrong width or with another output than it states.
+
+    An output may differ by ``tolerance``. NaN on both sides is equal, on one side is not.
+    """
+    rows = model.validation_data
+    if rows is None:
+        return ()
+    fitting = [k for k, row in enumerate(rows.inputs) if len(row) == model.input_size]
+    computed: dict[int, FloatArray] = {}
+    if fitting:
+        outputs = run(model, np.stack([rows.inputs[k] for k in fitting]))
+        computed = dict(zip(fitting, outputs, strict=True))
+    found = (
+        _row_problem(model, rows, case, computed.get(case), tolerance)
+        for case in range(len(rows.inputs))
+    )
+    return tuple(problem for problem in found if problem is not None)
+
+
+def matches(expected: FloatArray, computed: FloatArray, tolerance: float) -> BoolArray:
+    """Where two arrays agree: within an absolute tolerance, equal infinities, or both NaN."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        near: BoolArray = np.abs(expected - computed) <= tolerance
+    both_nan = np.isnan(expected) & np.isnan(computed)
+    result: BoolArray = near | (expected == computed) | both_nan
+    return result
+
+
+def _row_problem(
+    model: Model,
+    rows: ValidationData,
+    case: int,
+    computed: FloatArray | None,
+    tolerance: float,
+) -> Problem | None:
+    row, expected = rows.inputs[case], rows.expected_outputs[case]
+    if computed is None:
+        fields = {"provided": len(row), "expected": model.input_size}
+        message = f"validation row {case} has {len(row)} inputs, the model takes {model.input_size}"
+        return Problem("ValidationInputSizeMismatch", message, fields=fields)
+    if len(expected) != model.output_size:
+        fields = {"index": case, "provided": len(expected), "expected": model.output_size}
+        message = (
+            f"validation row {case} expects {len(expected)} outputs, "
+            f"the model gives {model.output_size}"
+        )
+        return Problem("ValidationOutputSizeMismatch", message, fields=fields)
+    good = matches(expected, computed, tolerance)
+    if good.all():
+        return None
+    slot = int(np.argmin(good))
+    message = (
+        f"validation row {case}, output {slot}: expected {expected[slot]}, got {computed[slot]}"
+    )
+    return Problem(
+        "ValidationMismatch",
+        message,
+        fields={
+            "case_number": case,
+            "inputs": row.tolist(),
+            "expected": expected.tolist(),
+            "computed": computed[: slot + 1].tolist(),
+        },
+    )

@@ -1,0 +1,98 @@
+"""Compiled kernels give the bits of the reference: random models, golden models, every level."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from golden_cases import EXPORTED, RUNNABLE
+from kernel_check import disagreements
+from plain_run import same_bits
+
+import instjit as ij
+from instjit import launch, reference
+from instjit.kernel import Kernel
+from instjit.kernels.target import LEVELS, detect
+from instjit.passes import PASSES
+
+HERE = Path(__file__).parent
+BEST = detect()
+NARROWER = tuple(level for level in LEVELS.values() if level.width <= BEST.width)
+"""Blockings whose vectors this CPU has in one register."""
+
+CPUS = {"avx512": None, "avx2": "haswell", "generic": "x86-64-v2"}
+"""What NUMBA_CPU_NAME must be for a level on x86; None: the CPU itself. x86-64-v2 has no fma."""
+
+
+@pytest.fixture
+def always_parallel(monkeypatch):
+    monkeypatch.setattr(launch, "PARALLEL_SECONDS", 0.0)
+
+
+@pytest.mark.parametrize("first", range(0, 60, 4))
+def test_random_models_give_the_bits_of_the_reference(first, always_parallel) -> None:
+    wrong = {}
+    for seed in range(first, first + 4):
+        level = NARROWER[seed % len(NARROWER)]
+        passes = () if seed % 3 == 0 else PASSES
+        if found := disagreements(seed, level, passes):
+            wrong[seed] = (level.name, found)
+    assert not wrong
+
+
+@pytest.mark.parametrize("exported", EXPORTED, ids=lambda exported: exported.name)
+def test_exported_models_are_within_their_tolerance(exported) -> None:
+    kernel = ij.compile(exported.model)
+    result = kernel.predict(exported.inputs)
+    np.testing.assert_allclose(result, exported.outputs, exported.rtol, exported.atol)
+    assert same_bits(result, reference.run(kernel.model, exported.inputs))
+    assert same_bits(kernel.row(exported.inputs[1]), result[1])
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("case", RUNNABLE, ids=lambda case: case.id)
+def test_golden_cases_are_within_their_tolerance(case) -> None:
+    kernel = Kernel(ij.load(case.text, check=False), BEST, None, PASSES)
+    result = kernel.predict(case.inputs)
+    np.testing.assert_allclose(result, case.outputs, case.rtol, case.atol)
+    assert same_bits(result, reference.run(kernel.model, case.inputs))
+    assert same_bits(kernel.row(case.inputs[0]), result[0])
+
+
+def at_level(level: str, first: int, count: int) -> dict:
+    """What kernel_check finds in a process that compiles for the level."""
+    x86 = platform.machine() in ("x86_64", "AMD64")
+    if level not in (BEST.name, "generic") and (not x86 or LEVELS[level].width > BEST.width):
+        pytest.skip(f"this CPU has no {level}")
+    if level != BEST.name and not x86:
+        pytest.skip("only x86 levels can be lowered by name")
+    environment = dict(os.environ)
+    environment.pop("NUMBA_CPU_NAME", None)
+    environment.pop("NUMBA_CPU_FEATURES", None)
+    if level != BEST.name:
+        environment |= {"NUMBA_CPU_NAME": CPUS[level], "NUMBA_CPU_FEATURES": ""}
+    command = [sys.executable, str(HERE / "kernel_check.py"), str(first), str(count)]
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("level", CPUS)
+def test_instruction_sets_give_the_same_bits(level) -> None:
+    report = at_level(level, 2000, 6)
+    assert (report["level"], report["wrong"]) == (level, {})
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("first", range(3000, 3500, 100))
+@pytest.mark.parametrize("level", CPUS)
+def test_500_models_give_the_same_bits_on_every_instruction_set(level, first) -> None:
+    report = at_level(level, first, 100)
+    assert (report["level"], report["seeds"], report["wrong"]) == (level, 100, {})
