@@ -44,7 +44,7 @@ def inline_function(source: Source, k: Floats, n: Integers) -> Any:
 
     row = _once(source, "inline", lambda: _jitted(source, "row", [], rows=True, nogil=False))
 
-    @numba.njit(error_model="numpy")  # type: ignore[untyped-decorator]
+    @numba.njit(error_model="numpy")
     def inline(x: Any, out: Any) -> None:
         if not row(x, out, k, n):
             raise ValueError("inline(x, out): x or out has another length than the model takes")

@@ -16,10 +16,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from instjit.kernels.native import aligned, release
+from instjit.kernels.packing import LINE_FLOATS
 from instjit.kernels.simd import I64, Builder, IRValue
-
-LINE_FLOATS = 16
-"""Floats of a cache line, which scratch is longer by."""
 
 ROWS = types.Array(types.float32, 2, "C")
 ROWS_READ = types.Array(types.float32, 2, "C", readonly=True)
@@ -83,7 +81,8 @@ def single() -> Callable[..., bool]:
 
 
 def _single(row: int, x: Any, y: Any, k: int, n: int) -> bool:
-    return call_row(row, x, y, k, n)
+    done: bool = call_row(row, x, y, k, n)
+    return done
 
 
 def address_of(function: Any) -> int:

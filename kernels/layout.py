@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from instjit.kernels.packing import (
-    ALIGNMENT,
+    LINE_FLOATS,
     DIRECTORY,
     Floats,
     Integers,
@@ -122,7 +122,7 @@ def _bind_tables(tables: Iterable[PackedTable], places: Layout, k: Floats, n: In
 
 
 def _whole_lines(floats: int) -> int:
-    return -(-floats // ALIGNMENT) * ALIGNMENT
+    return -(-floats // LINE_FLOATS) * LINE_FLOATS
 
 
 def _leaves(steps: Iterable[Step]) -> Iterable[Expression]:

@@ -52,6 +52,7 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
         "part_in": lambda **fields: _part(schedule, ColumnsSpec(**fields), storing=False),
         "part_out": lambda **fields: _part(schedule, ColumnsSpec(**fields), storing=True),
         "stack": _stack,
+        "address": address,
         "aligned": aligned,
         "release": release,
         "empty": np.empty,
@@ -60,28 +61,30 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
 
 
 def _step(schedule: Schedule, kind: str, spec: StepSpec) -> Any:
+    """``f(s, k, n)``, and for a gemm that fetches ahead ``f(s, k, n, x, y)``."""
+
+    def codegen(
+        context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]
+    ) -> IRValue:
+        pointers = {"s": FLOATS, "k": FLOATS, "n": INTEGERS, "x": FLOATS, "y": FLOATS}
+        areas = {
+            area: _address(context, builder, held, value, pointers[area])
+            for area, held, value in zip(pointers, signature.args, args, strict=False)
+        }
+        places = [_place(builder, areas, schedule.lanes, area, at) for area, at in spec.operands()]
+        function = _function(builder, schedule, kind, spec, [place.type for place in places])
+        builder.call(function, [*places, areas["k"], areas["n"]])
+        return context.get_dummy_value()
+
     @intrinsic
     def step(typing: Any, s: Any, k: Any, n: Any) -> Any:
-        signature = types.void(s, k, n)
+        return types.void(s, k, n), codegen
 
-        def codegen(
-            context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]
-        ) -> IRValue:
-            areas = {
-                "s": _address(context, builder, signature.args[0], args[0], FLOATS),
-                "k": _address(context, builder, signature.args[1], args[1], FLOATS),
-                "n": _address(context, builder, signature.args[2], args[2], INTEGERS),
-            }
-            places = [
-                _place(builder, areas, schedule.lanes, area, at) for area, at in spec.operands()
-            ]
-            function = _function(builder, schedule, kind, spec, [place.type for place in places])
-            builder.call(function, [*places, areas["k"], areas["n"]])
-            return context.get_dummy_value()
+    @intrinsic
+    def fetching(typing: Any, s: Any, k: Any, n: Any, x: Any, y: Any) -> Any:
+        return types.void(s, k, n, types.uint64, types.uint64), codegen
 
-        return signature, codegen
-
-    return step
+    return fetching if isinstance(spec, GemmSpec) and spec.ahead else step
 
 
 def _place(builder: Builder, areas: dict[str, IRValue], lanes: int, area: str, at: int) -> IRValue:
@@ -112,7 +115,9 @@ def _function(
 def _shape(spec: StepSpec) -> StepSpec:
     """The spec with its places numbered in order, which is all that its code depends on."""
     if isinstance(spec, GemmSpec):
-        return replace(spec, source=0, target=0, weights=0, value=_numbered(spec.value, {}))
+        ahead = (0, *spec.ahead[1:2], 0, *spec.ahead[3:]) if spec.ahead else ()
+        value = _numbered(spec.value, {})
+        return replace(spec, source=0, target=0, weights=0, value=value, ahead=ahead)
     if isinstance(spec, LookupSpec):
         return replace(spec, source=0, target=0, directory=0)
     return replace(spec, target=0, value=_numbered(spec.value, {}))
@@ -237,6 +242,20 @@ def aligned(typing: Any, buffer: Any) -> Any:
         return builder.and_(up, i64(-SCRATCH_ALIGNMENT))
 
     return types.uint64(buffer), codegen
+
+
+@intrinsic
+def address(typing: Any, rows: Any, row: Any) -> Any:
+    """Where a row of a C-contiguous float32 array begins; the array may end before it."""
+
+    def codegen(
+        context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]
+    ) -> IRValue:
+        held = context.make_array(signature.args[0])(context, builder, args[0])
+        columns = builder.extract_value(held.shape, 1)
+        return builder.ptrtoint(builder.gep(held.data, [builder.mul(args[1], columns)]), I64)
+
+    return types.uint64(rows, types.int64), codegen
 
 
 @intrinsic

@@ -25,8 +25,8 @@ DIRECTORY = 6
 DENSE_SPAN = 4096
 """A table whose keys span no more than this, or four times their number, is indexed by key directly."""
 
-ALIGNMENT = 16
-"""Blocks in ``k`` start at multiples of this many floats: a cache line."""
+LINE_FLOATS = 16
+"""Floats of a cache line; blocks in ``k`` start at multiples of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ def gemm_block(weights: Floats, bias: Floats, panel: int) -> Floats:
 def aligned_floats(count: int) -> Floats:
     """A zeroed float32 array that starts at a cache line and may be read a cache line past its end."""
     whole = np.zeros(count + 32, dtype=np.float32)
-    start = (-whole.ctypes.data // 4) % ALIGNMENT
-    return whole[start : start + count + ALIGNMENT]
+    start = (-whole.ctypes.data // 4) % LINE_FLOATS
+    return whole[start : start + count + LINE_FLOATS]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from instjit.kernels.specs import ColumnsSpec, GemmSpec, LookupSpec, MapSpec, Re
 from instjit.kernels.target import Level
 from instjit.summation import maximum_of, product, sum_of
 
-StepFunction: TypeAlias = Callable[[Floats, Floats, Integers], None]
+StepFunction: TypeAlias = Callable[..., None]
 
 
 def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
@@ -34,6 +34,7 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
         "part_in": lambda **fields: _take_part(ColumnsSpec(**fields)),
         "part_out": lambda **fields: _give_part(ColumnsSpec(**fields)),
         "stack": lambda slots: lambda: _empty(slots, np.float32).reshape(slots, 1),
+        "address": lambda rows, row: 0,
         "aligned": lambda buffer: buffer[: (len(buffer) - 16) // lanes * lanes].reshape(-1, lanes),
         "release": lambda buffer: None,
         "empty": _empty,
@@ -42,7 +43,7 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
 
 
 def _gemm(spec: GemmSpec, panel: int) -> StepFunction:
-    def step(s: Floats, k: Floats, n: Integers) -> None:
+    def step(s: Floats, k: Floats, n: Integers, *fetched: int) -> None:
         weights, bias = _unpacked(spec, panel, k)
         source = np.ascontiguousarray(s[spec.source : spec.source + spec.depth].T)
         with np.errstate(all="ignore"):

@@ -42,6 +42,7 @@ class RowSchedule:
     def gemm(self, builder: Builder, spec: GemmSpec, pointers: Sequence[IRValue]) -> None:
         """Stream the weights once, then one pass over the sums for the epilogue."""
         source, target, weights, *held = pointers
+        held = held[2:] if spec.ahead else held
         row_sums(builder, spec, self.level, source, weights, target)
         if not isinstance(spec.value, Total):
             values = RowValues(builder, spec.value, held, target)

@@ -155,6 +155,15 @@ def store(builder: Builder, value: IRValue, pointer: IRValue, align: int = 4) ->
     builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=align)
 
 
+def prefetch(builder: Builder, pointer: IRValue, *, writing: int) -> None:
+    """Bring the cache line at a pointer into the first-level cache, for writing (1) or reading (0)."""
+    anywhere, flag = ir.IntType(8).as_pointer(), I32
+    kind = ir.FunctionType(ir.VoidType(), [anywhere, flag, flag, flag])
+    near, data = ir.Constant(flag, 3), ir.Constant(flag, 1)
+    function = declare(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [builder.bitcast(pointer, anywhere), ir.Constant(flag, writing), near, data])
+
+
 def powers(count: int) -> list[tuple[int, int]]:
     """``count`` as falling powers of two, each with its start: 11 -> (0, 8), (8, 2), (10, 1)."""
     parts, start = [], 0

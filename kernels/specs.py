@@ -10,7 +10,11 @@ from instjit.kernels.located import Located, places
 
 @dataclass(frozen=True, slots=True)
 class GemmSpec:
-    """``target[o] = value(total = bias[o] + weights[o] . source)``; slots, and a place in ``k``."""
+    """``target[o] = value(total = bias[o] + weights[o] . source)``; slots, and a place in ``k``.
+
+    ``ahead``: floats of the next tile's rows and outputs that are fetched into the cache meanwhile, as
+    (x from, x for each output of this gemm, y from, y for each output); empty for none.
+    """
 
     outputs: int
     depth: int
@@ -19,13 +23,16 @@ class GemmSpec:
     target: int
     weights: int
     value: Located
+    ahead: tuple[int, ...] = ()
 
     def operands(self) -> tuple[tuple[str, int], ...]:
-        """Area and place of every pointer the step takes: source, target, weights, then the value's."""
+        """Area and place of every pointer: source, target, weights, what is fetched, then the value's."""
+        fetched = (("x", self.ahead[0]), ("y", self.ahead[2])) if self.ahead else ()
         return (
             ("s", self.source),
             ("s", self.target),
             ("k", self.weights),
+            *fetched,
             *value_operands(self.value),
         )
 

@@ -10,6 +10,7 @@ from llvmlite import ir
 from instjit.kernels import search, transfer
 from instjit.kernels.gemm import Block, TileGemm
 from instjit.kernels.located import Located, Place, evaluate, operations
+from instjit.kernels.packing import LINE_FLOATS
 from instjit.kernels.simd import (
     I64,
     Builder,
@@ -19,6 +20,7 @@ from instjit.kernels.simd import (
     i64,
     load,
     loop,
+    prefetch,
     store,
 )
 from instjit.kernels.specs import (
@@ -47,6 +49,7 @@ class TileSchedule:
     def gemm(self, builder: Builder, spec: GemmSpec, pointers: Sequence[IRValue]) -> None:
         """The micro-kernel calls of a Gemm, one LLVM function for each number of outputs it meets."""
         source, target, weights, *held = pointers
+        fetched, held = (held[:2], held[2:]) if spec.ahead else ([], held)
         form = TileGemm(builder, spec, self.level)
         made: dict[int, Any] = {}
 
@@ -61,6 +64,8 @@ class TileSchedule:
                 block.out,
                 block.first,
             ]
+            if spec.ahead:
+                self._fetch(builder, spec, block.first, count, fetched)
             builder.call(made[count], [source, *fields, *held])
 
         form.blocks(weights, target, emit)
@@ -132,6 +137,19 @@ class TileSchedule:
             transfer.store_columns(
                 builder, self.level, builder.gep(y, [i64(column)]), i64(spec.width), place, count
             )
+
+    def _fetch(
+        self, builder: Builder, spec: GemmSpec, first: IRValue, count: int, fetched: Sequence[IRValue]
+    ) -> None:
+        """Ask for the part of the next tile's rows and outputs that falls to ``count`` outputs.
+
+        A few lines before each block of the micro-kernel: they arrive while it computes. A prefetch of
+        memory past the end of an array does nothing.
+        """
+        for pointer, floats, writing in zip(fetched, spec.ahead[1::2], (0, 1), strict=True):
+            start = builder.gep(pointer, [builder.mul(first, i64(floats))])
+            for line in range(-(-count * floats // LINE_FLOATS)):
+                prefetch(builder, builder.gep(start, [i64(line * LINE_FLOATS)]), writing=writing)
 
     def _folded(self, builder: Builder, spec: ReduceSpec, values: TileValues) -> IRValue:
         join = _join(spec.function, values.arithmetic)
