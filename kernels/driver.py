@@ -15,6 +15,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from instjit import threads
 from instjit.kernels.native import aligned, release
 from instjit.kernels.packing import LINE_FLOATS
 from instjit.kernels.simd import I64, Builder, IRValue
@@ -67,6 +68,7 @@ def serial() -> Callable[..., None]:
 @cache
 def parallel() -> Callable[..., None]:
     """``run`` on Numba's threads, as many as ``numba.set_num_threads`` allows."""
+    threads.launch()  # compiling would start the pool too, but with spinning threads
     return _compiled(parallel=True)
 
 
