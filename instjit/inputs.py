@@ -118,7 +118,8 @@ def _input_buffers(model: Model) -> list[int]:
 def _float32(values: Any) -> FloatArray:
     try:
         with np.errstate(over="ignore"):
-            return np.asarray(values, dtype=np.float32, order="C")
+            array = np.asarray(values, dtype=np.float32, order="C")
+            return array if array.flags.aligned else array.copy()
     except (TypeError, ValueError) as error:
         message = f"X must be rows of numbers of equal length: {error}"
         raise InputError(Problem("InputShape", message)) from error

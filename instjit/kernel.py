@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,9 @@ FLOAT32 = np.dtype(np.float32)
 class Kernel:
     """A model compiled for the CPU; ``instjit.compile`` makes one.
 
-    Immutable, and safe to call from several threads at once. Results are float32 and depend on the row
-    alone: the same bits for any batch size, place in the batch and number of threads, in ``predict`` and
-    in ``row``.
+    Immutable, and safe to call from several threads at once. Results are float32 and depend on the
+    row alone: the same bits for any batch size, place in the batch and number of threads, in
+    ``predict`` and in ``row``.
 
     Attributes
     ----------
@@ -53,6 +54,11 @@ class Kernel:
     input_size: int
     output_size: int
     required_memory: int
+    _level: Level
+    _passes: tuple[Pass, ...]
+    _row: tuple[Any, int, int, int] | None
+    _threads: int | None
+    _variants: dict[Variant, Compiled]
 
     def __init__(
         self, model: Model, level: Level, threads: int | None, passes: tuple[Pass, ...]
@@ -74,12 +80,14 @@ class Kernel:
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a Kernel is immutable: {name} cannot be set")
 
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Kernel is immutable: {name} cannot be deleted")
+
     def __repr__(self) -> str:
         form = self._variant("output")
-        return (
-            f"Kernel({self.input_size} -> {self.output_size}, {len(self.model.instructions)} instructions, "
-            f"{form.source.target} {form.level.name}, 0x{form.source.digest[:8]})"
-        )
+        steps = f"{len(self.model.instructions)} instructions"
+        compiled_for = f"{form.source.target} {form.level.name}, 0x{form.source.digest[:8]}"
+        return f"Kernel({self.input_size} -> {self.output_size}, {steps}, {compiled_for})"
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -103,8 +111,8 @@ class Kernel:
         Parameters
         ----------
         X
-            (rows, input_size); float32 and C-contiguous is used in place, anything else is converted. Or a list
-            of 2-D arrays, one for each leading buffer.
+            (rows, input_size); float32 and C-contiguous is used in place, anything else is
+            converted. Or a list of 2-D arrays, one for each leading buffer.
         out
             float32 C-contiguous array of the result's shape to write to; it may be ``X`` itself.
         threads
@@ -154,9 +162,7 @@ class Kernel:
             try:
                 if call(code, x, out, k, n):
                     return out
-            except (
-                TypeError
-            ):  # a stride, another number of dimensions, another kind of ``out``: said below
+            except TypeError:  # strides, dimensions or a kind of ``out`` that are not compiled for
                 pass
         call(code, as_line(self.model, x), _output(out, (self.output_size,)), k, n)
         return out
@@ -171,8 +177,9 @@ class Kernel:
         Parameters
         ----------
         buffer
-            float32 C-contiguous (rows, required_memory) or (required_memory,). The caller has put the input in
-            the first ``input_size`` slots; slots that nothing writes keep what they hold.
+            float32 C-contiguous (rows, required_memory), or one row of at least that many slots.
+            The caller has put the input in the first ``input_size`` slots; slots that nothing
+            writes keep what they hold.
 
         Returns
         -------
@@ -184,22 +191,16 @@ class Kernel:
             ComputationBufferTooSmall, OutputMismatch, InvalidThreadCount.
         """
         usable = thread_count.checked(threads, self._threads)
-        width = self.required_memory
-        if isinstance(buffer, np.ndarray) and buffer.ndim in (1, 2) and buffer.shape[-1] < width:
-            sentence = f"the buffer has {buffer.shape[-1]} slots a row, the model needs {width}"
-            fields = {"buffer_size": buffer.shape[-1], "required_size": width}
-            raise InputError(Problem("ComputationBufferTooSmall", sentence, fields=fields))
-        rows = 1 if getattr(buffer, "ndim", 2) == 1 else len(buffer)
-        flat = _output(buffer, (width,) if getattr(buffer, "ndim", 2) == 1 else (rows, width))
-        flat = flat.reshape(rows, width)
-        run_batch(self._variant("buffer"), flat, flat, 0, width, usable)
+        flat = _flat_rows(buffer, self.required_memory)
+        run_batch(self._variant("buffer"), flat, flat, 0, self.required_memory, usable)
         return buffer
 
     @property
     def inline(self) -> Any:
-        """``f(x_row, out_row)`` for the user's own ``@njit`` code: re-entrant, usable inside ``prange``.
+        """``f(x_row, out_row)`` for the user's own ``@njit`` code, ``prange`` loops included.
 
-        Both rows are float32 C-contiguous arrays of one dimension; the weights are frozen in.
+        Re-entrant. Both rows are float32 C-contiguous arrays of one dimension; the weights are
+        frozen in.
         """
         return self._variant("output").inline
 
@@ -241,7 +242,12 @@ class Kernel:
         return other
 
     def warm(self, forms: Iterable[str] = ()) -> None:
-        """Compile now what would be compiled on first use: the batch function, and "row", "slots", "buffer".
+        """Compile now what would be compiled on first use.
+
+        Parameters
+        ----------
+        forms
+            "row", "slots", "buffer", besides the batch function.
 
         Raises
         ------
@@ -252,14 +258,16 @@ class Kernel:
         for form in forms:
             if form == "row":
                 self._prepare_row()
-            elif form in ("slots", "buffer"):
-                self._variant(form).warm()
+            elif form == "slots":
+                self._variant("slots").warm()
+            elif form == "buffer":
+                self._variant("buffer").warm()
             else:
                 sentence = f'warm takes "row", "slots" or "buffer", not {form!r}'
                 raise InputError(Problem("UnknownForm", sentence, fields={"form": form}))
 
     def _variant(self, variant: Variant) -> Compiled:
-        known: Compiled | None = self._variants.get(variant)
+        known = self._variants.get(variant)
         if known is None:
             made = Compiled(self.model, self.cost, self._level, variant, self._passes)
             known = self._variants.setdefault(variant, made)
@@ -272,7 +280,11 @@ class Kernel:
         return call
 
     def _checked_slots(self, slots: tuple[int, int]) -> tuple[int, int]:
-        start, stop = slots
+        try:
+            start, stop = (index(slot) for slot in slots)
+        except (TypeError, ValueError) as error:
+            sentence = f"slots must be (start, stop), two whole numbers, got {slots!r}"
+            raise InputError(Problem("InvalidSliceRange", sentence)) from error
         if not 0 <= start < stop:
             sentence = f"slots must be (start, stop) with 0 <= start < stop, got ({start}, {stop})"
             raise InputError(
@@ -292,16 +304,29 @@ def _is_rows(X: Any, width: int) -> bool:
     return X.shape[1] == width and X.flags.c_contiguous and X.flags.aligned
 
 
-def _output(out: Any, shape: tuple[int, ...]) -> FloatArray:
+def _flat_rows(buffer: Any, width: int) -> FloatArray:
+    """Flat buffers as (rows, width); that of a single row may be longer."""
+    if not isinstance(buffer, np.ndarray) or buffer.ndim not in (1, 2):
+        got = f"{type(buffer).__name__} of {np.ndim(buffer)} dimensions"
+        sentence = f"the buffer must be a float32 array of (rows, {width}) or ({width},), got {got}"
+        raise InputError(Problem("OutputMismatch", sentence))
+    if buffer.shape[-1] < width:
+        sentence = f"the buffer has {buffer.shape[-1]} slots a row, the model needs {width}"
+        fields = {"buffer_size": buffer.shape[-1], "required_size": width}
+        raise InputError(Problem("ComputationBufferTooSmall", sentence, fields=fields))
+    flat = buffer[None, :width] if buffer.ndim == 1 else buffer
+    return _output(flat, (len(flat), width), "the buffer")
+
+
+def _output(out: Any, shape: tuple[int, ...], name: str = "out") -> FloatArray:
     """``out`` when it can be written to as it is, a new array for None."""
     if out is None:
         return np.empty(shape, np.float32)
-    wanted = f"out must be a writable C-contiguous float32 array of shape {shape}"
+    wanted = f"{name} must be a writable C-contiguous float32 array of shape {shape}"
     if not isinstance(out, np.ndarray):
         raise InputError(Problem("OutputMismatch", f"{wanted}, got {type(out).__name__}"))
     if out.dtype != np.float32 or out.shape != shape or not out.flags.carray:
-        got = f"got {out.dtype} {out.shape}" + (
-            "" if out.flags.carray else ", not C-contiguous and writable"
-        )
-        raise InputError(Problem("OutputMismatch", f"{wanted}, {got}"))
+        kind = "" if out.flags.carray else ", not C-contiguous and writable"
+        sentence = f"{wanted}, got {out.dtype} {out.shape}{kind}"
+        raise InputError(Problem("OutputMismatch", sentence))
     return out

@@ -7,6 +7,7 @@ Slots that are read before anything wrote them are filled with 0.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from typing import Literal as OneOf
 

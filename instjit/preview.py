@@ -45,9 +45,7 @@ class Preview:
                 self._expected.append(expected[:room].copy())
 
     def table(self, labels: bool) -> str:
-        """The rows with their outputs, or with predicted and expected class; empty without rows."""
-        if not self._rows:
-            return ""
+        """The rows, of which there must be one, with their outputs or with their classes."""
         outputs = np.concatenate(self._outputs)
         cells = self._of_classes(outputs) if labels else self._of_outputs(outputs)
         lines = aligned(cells)
@@ -62,7 +60,7 @@ class Preview:
             value = outputs[number].max()
             mark = "" if guess == label else "wrong"
             shown = "NaN" if guess < 0 else str(guess)
-            rows.append([str(self._first + number), shown, f"{label:.0f}", mark, f"{value:.4g}"])
+            rows.append([str(self._first + number), shown, f"{label:.0f}", mark, f"{value:#.4g}"])
         return rows
 
     def _of_outputs(self, outputs: FloatArray) -> list[list[str]]:

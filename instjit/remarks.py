@@ -42,5 +42,5 @@ def _non_finite(model: Model) -> Iterator[Problem]:
         place = first_non_finite(array)
         if place is not None:
             value = array[place]
-            message = f"{name}: the number at {list(place)} is {value}"
+            message = f"{name}: the number at {list(place)} is {value!s}"
             yield Problem("NonFiniteNumber", message, fields={"array": name, "position": place})

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 from instjit.errors import InputError, Problem
 
@@ -15,7 +16,11 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def available() -> int:
-    """Threads this process may use: CPU affinity, cgroup quota and ``INSTJIT_THREADS`` or ``OMP_NUM_THREADS``."""
+    """Threads this process may use.
+
+    The least of the CPU affinity, the cgroup's quota, and ``INSTJIT_THREADS`` or else
+    ``OMP_NUM_THREADS``.
+    """
     affinity = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
@@ -44,27 +49,34 @@ def checked(threads: int | None, default: int | None = None) -> int | None:
     return wanted
 
 
+_one_at_a_time = Lock()
+
+
 @contextmanager
 def limited(count: int) -> Iterator[int]:
-    """Let Numba's parallel loops use ``count`` threads, then restore; gives the number they will use."""
+    """Let Numba's parallel loops use ``count`` threads, then restore.
+
+    Gives the number that they will use. Numba's own pool, "workqueue", ends the process when two
+    threads use it at once, so there the second one waits.
+    """
     import numba
 
-    launch()
-    before = numba.get_num_threads()
-    usable = min(count, int(numba.config.NUMBA_NUM_THREADS))
-    numba.set_num_threads(usable)
-    try:
-        yield usable
-    finally:
-        numba.set_num_threads(before)
+    with _one_at_a_time if layer() == "workqueue" else nullcontext():
+        before = numba.get_num_threads()
+        usable = min(count, int(numba.config.NUMBA_NUM_THREADS))
+        numba.set_num_threads(usable)
+        try:
+            yield usable
+        finally:
+            numba.set_num_threads(before)
 
 
 @cache
 def launch() -> None:
     """Start Numba's pool with waiting threads that sleep.
 
-    GNU OpenMP's spinning turns a 16 us loop into 9 ms as soon as another process wants a core; libgomp reads
-    the setting once, when the pool's library loads, so it is put back afterwards.
+    GNU OpenMP's spinning turns a 16 us loop into 9 ms as soon as another process wants a core;
+    libgomp reads the setting once, when the pool's library loads, so it is put back afterwards.
     """
     from numba.np.ufunc import parallel
 
@@ -77,6 +89,7 @@ def launch() -> None:
             del os.environ["OMP_WAIT_POLICY"]
 
 
+@cache
 def layer() -> str:
     """Name of Numba's threading layer; starts the pool."""
     import numba

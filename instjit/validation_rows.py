@@ -66,7 +66,7 @@ def _row_problem(
         return None
     slot = int(np.argmin(good))
     message = (
-        f"validation row {case}, output {slot}: expected {expected[slot]}, got {computed[slot]}"
+        f"validation row {case}, output {slot}: expected {expected[slot]!s}, got {computed[slot]!s}"
     )
     return Problem(
         "ValidationMismatch",

@@ -12,7 +12,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="model file, - for standard input")
 
 
-def add_level(parser: argparse.ArgumentParser, what: str) -> None:
+def add_level(parser: argparse._ActionsContainer, what: str) -> None:
     """--level."""
     parser.add_argument("--level", choices=LEVELS, help=f"{what} (default: what this CPU has)")
 

@@ -8,9 +8,10 @@ import sys
 from instjit.commands.arguments import add_level, add_model
 
 DESCRIPTION = """\
-Print the generated source of a model's kernel, or the LLVM IR or assembly it becomes. Nothing else
-goes to standard output. The form of these texts may change between versions. Source is written for
-any --level, the others only for one that this CPU has.
+Print the generated source of a model's kernel, or the LLVM IR or assembly it
+becomes. Nothing else goes to standard output. The form of these texts may
+change between versions. Source is written for any --level, the others only
+for one that this CPU has.
 """
 EXAMPLE = "instjit dump examples/digits/digits.json --target asm -o digits.s"
 

@@ -1,16 +1,17 @@
-"""``instjit info``: what this machine offers.
-
-``--json`` prints one object: ``instjit``, ``python``, ``numba``, ``llvmlite``, ``numpy``, ``orjson``
-(versions), ``cpu`` (as LLVM calls it), ``level`` (instruction set), ``lanes`` (rows of a tile at that
-level), ``l2_bytes``, ``threads`` (that this process may use), ``threading_layer``.
-"""
+"""``instjit info``: what this machine offers."""
 
 from __future__ import annotations
 
 import argparse
 
 DESCRIPTION = """\
-Show versions, the CPU as instjit sees it, and the threads it may use. Worth adding to a bug report.
+Show versions, the CPU as instjit sees it, and the threads it may use. Worth
+adding to a bug report.
+
+--json prints one object: instjit, python, numba, llvmlite, numpy, orjson
+(versions), cpu (as LLVM calls it), level (instruction set), lanes (rows of a
+tile at that level), l2_bytes, threads (that this process may use) and
+threading_layer.
 """
 EXAMPLE = "instjit info --json"
 

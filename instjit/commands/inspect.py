@@ -1,18 +1,4 @@
-"""``instjit inspect``: what a model holds.
-
-``--json`` prints one object:
-
-- ``file``, ``digest``
-- ``input_size``, ``output_size``, ``required_memory`` (slots of all buffers), ``parameters``
-  (numbers in all weights, biases, parameters and maps)
-- ``features``: names or null
-- ``buffers``: ``shape``, ``dtype``, ``size``, ``start``
-- ``instructions``: ``kind``, ``operands`` (by wire name), ``parents`` (numbers of the
-  instructions it waits for), ``cost``
-- ``cost``: ``multiply_adds``, ``operations``, ``moved``, ``constants``, ``flops`` of a row
-- ``is_parallelizable``, ``validation_rows``
-- ``remarks``: ``kind``, ``message``
-"""
+"""``instjit inspect``: what a model holds."""
 
 from __future__ import annotations
 
@@ -21,8 +7,21 @@ import argparse
 from instjit.commands.arguments import add_level, add_model
 
 DESCRIPTION = """\
-Show what a model holds: buffers, instructions, features, cost, and what is remarkable about it
-(slots that are read before they are written, numbers that are not finite). Nothing is compiled.
+Show what a model holds: buffers, instructions, features, cost, and what is
+remarkable about it (slots that are read before they are written, numbers that
+are not finite, features without names). Nothing is compiled.
+
+--json prints one object:
+  file, digest
+  input_size, output_size, required_memory (slots of all buffers)
+  parameters (numbers in all weights, biases, parameters and maps)
+  features (names, or null)
+  buffers: shape, dtype, size, start
+  instructions: kind, operands (by their names in files), parents (numbers of
+    the instructions it waits for), cost
+  cost: multiply_adds, operations, moved, constants, flops of a row
+  is_parallelizable, validation_rows
+  remarks: kind, message
 """
 EXAMPLE = "instjit inspect examples/digits/digits.json --cost"
 

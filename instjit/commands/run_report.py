@@ -22,7 +22,7 @@ def report(args: argparse.Namespace, outcome: Outcome) -> int:
         return 0 if passed else 1
     # Outputs on standard output are all that may stand there.
     file = sys.stdout if outcome.preview or args.output not in (None, "-") else sys.stderr
-    if outcome.preview:
+    if outcome.preview and outcome.rows:
         print(outcome.preview.table(isinstance(result, Accuracy)), file=file)
     if result is not None or file is sys.stdout:
         print(_timing(args, outcome), file=file)

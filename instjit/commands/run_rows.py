@@ -13,6 +13,7 @@ import numpy as np
 
 import instjit
 from instjit.commands.model_file import open_model
+from instjit.commands.text import complain
 from instjit.comparison import Accuracy, Comparison, LargestError
 from instjit.errors import InputError, Problem
 from instjit.inputs import wrong_width
@@ -46,15 +47,13 @@ class Outcome:
     result: Accuracy | LargestError | None
 
 
-def run(args: argparse.Namespace, chunk_bytes: int = CHUNK_BYTES) -> Outcome:
+def run(args: argparse.Namespace) -> Outcome:
     """Run rows through a kernel; everything that can be checked is, before the model is compiled.
 
     Parameters
     ----------
     args
         The options of ``instjit run``.
-    chunk_bytes
-        Memory of a chunk of input or output.
 
     Raises
     ------
@@ -62,6 +61,7 @@ def run(args: argparse.Namespace, chunk_bytes: int = CHUNK_BYTES) -> Outcome:
         Nothing has been left behind under the output's name then.
     """
     _check_arguments(args)
+    chunk_bytes = args.chunk_bytes or CHUNK_BYTES
     model = open_model(args.model, check=not args.no_check)
     slots = _slots(args.slots, model)
     names = _output_names(model, slots)
@@ -179,7 +179,7 @@ def _open_input(stack: ExitStack, args: argparse.Namespace, model: Model, chunk_
     if rows.width != model.input_size:
         raise wrong_width(model, rows.width, rows.name)
     for note in rows.notes:
-        print(f"instjit: {note}", file=sys.stderr)
+        complain(note)
     return rows
 
 

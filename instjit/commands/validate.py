@@ -1,9 +1,4 @@
-"""``instjit validate``: every problem of every file.
-
-``--json`` prints a list with an object for each file: ``file``, ``passed``, ``error`` (null, "format"
-or "model"), ``validation_rows`` (how many were run, null when the model has other problems), and
-``problems`` and ``remarks``, each with ``kind``, ``message`` and ``instruction`` (a number or null).
-"""
+"""``instjit validate``: every problem of every file."""
 
 from __future__ import annotations
 
@@ -12,9 +7,14 @@ import argparse
 from instjit.commands.arguments import tolerance
 
 DESCRIPTION = """\
-Check models: everything that is wrong with their structure, then the validation rows they may hold,
-in instjit's NumPy reference, whose results have the kernel's bits. One line for each file, its
-problems below.
+Check models: everything that is wrong with their structure, then the
+validation rows they may hold, in instjit's NumPy reference, whose results have
+the kernel's bits. One line for each file, its problems below.
+
+--json prints a list with an object for each file: file, passed, error (null,
+"format" or "model"), validation_rows (how many were run; null when the model
+has other problems), and problems and remarks, each with kind, message and
+instruction (a number or null).
 """
 EXAMPLE = "instjit validate examples/digits/digits.json --strict"
 

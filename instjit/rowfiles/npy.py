@@ -9,16 +9,21 @@ import math
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Literal
 
 import numpy as np
 
+from instjit.errors import FormatError
 from instjit.rowfiles.rows import Array, unreadable, window
 
 MAGIC = b"\x93NUMPY"
 COPIED = 2**20
 """Bytes copied at a time from a stream to a temporary file."""
+
+READ_AT_ONCE = 2**24
+"""Bytes asked of a stream at a time, which are allocated before it is known that they are there."""
 
 _READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -54,9 +59,9 @@ def read_header(file: IO[bytes], name: str) -> Header:
         if version not in _READERS:
             raise unreadable(name, f"npy version {version[0]}.{version[1]} holds no plain numbers")
         shape, by_column, dtype = _READERS[version](file)
+    except FormatError:
+        raise
     except (ValueError, EOFError, SyntaxError, TypeError) as error:
-        if type(error).__module__.startswith("instjit"):
-            raise
         raise unreadable(name, f"not an npy file: {_first_line(error)}") from error
     if dtype.kind not in "fiub":
         raise unreadable(name, f"holds {dtype}, expected real numbers")
@@ -129,28 +134,29 @@ class StreamedRows:
             self._done += rows
 
 
-def streamed(file: IO[bytes], name: str, chunk_bytes: int) -> StreamedRows | MappedRows:
+@contextmanager
+def streamed(file: IO[bytes], name: str, chunk_bytes: int) -> Iterator[StreamedRows | MappedRows]:
     """Rows of a stream; one that lies column by column goes to an unnamed temporary file first."""
     header = read_header(file, name)
     if not header.by_column or header.columns < 2:
-        return StreamedRows(file, name, header, chunk_bytes)
-    copy: Any = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the mapping)
-    shape = (header.rows, header.columns)
+        yield StreamedRows(file, name, header, chunk_bytes)
+        return
     fields = {
         "descr": np.lib.format.dtype_to_descr(header.dtype),
         "fortran_order": True,
-        "shape": shape,
+        "shape": (header.rows, header.columns),
     }
-    np.lib.format.write_array_header_1_0(copy, fields)
-    shutil.copyfileobj(file, copy, COPIED)
-    copy.seek(0)
-    return MappedRows(copy, name, chunk_bytes)
+    with tempfile.TemporaryFile() as copy:
+        np.lib.format.write_array_header_1_0(copy, fields)
+        shutil.copyfileobj(file, copy, COPIED)
+        copy.seek(0)
+        yield MappedRows(copy, name, chunk_bytes)
 
 
 def read_fully(file: IO[bytes], size: int) -> bytes:
-    """Up to ``size`` bytes, fewer only at the end of the file."""
+    """Up to ``size`` bytes, fewer only at the end of the file; no more is allocated."""
     pieces, missing = [], size
-    while missing and (piece := file.read(missing)):
+    while missing and (piece := file.read(min(missing, READ_AT_ONCE))):
         pieces.append(piece)
         missing -= len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)

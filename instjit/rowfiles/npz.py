@@ -6,13 +6,15 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Any
 
 from instjit.errors import FormatError
 from instjit.rowfiles.npy import MappedRows, StreamedRows, streamed
 from instjit.rowfiles.rows import unreadable
 
 _DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
+_MISPLACED = (*_DAMAGED, OSError, ValueError)
+"""What the offsets of a damaged directory add to that."""
 
 
 @contextmanager
@@ -29,15 +31,43 @@ def archived(
         "X" for input, "y" for what is compared with the output.
     """
     try:
-        with (
-            zipfile.ZipFile(file) as archive,
-            archive.open(_member(archive, name, array)) as member,
-        ):
-            yield streamed(member, name, chunk_bytes)
-    except FormatError:
-        raise
-    except _DAMAGED as error:
-        raise unreadable(name, f"not a readable npz file: {error}") from error
+        archive = zipfile.ZipFile(file)
+    except _MISPLACED as error:
+        raise _damaged(name, error) from error
+    with (
+        archive,
+        _Member(archive, _member(archive, name, array), name) as member,
+        streamed(member, name, chunk_bytes) as rows,
+    ):
+        yield rows
+
+
+class _Member:
+    """A member of an archive that can be read once; damage is a FormatError."""
+
+    def __init__(self, archive: zipfile.ZipFile, member: str, name: str) -> None:
+        self._name = name
+        try:
+            self._file = archive.open(member)
+        except _MISPLACED as error:
+            raise _damaged(name, error) from error
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def read(self, size: int) -> bytes:
+        """Up to ``size`` bytes, none at the end."""
+        try:
+            return self._file.read(size)
+        except _DAMAGED as error:
+            raise _damaged(self._name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> FormatError:
+    return unreadable(name, f"not a readable npz file: {error}")
 
 
 def _member(archive: zipfile.ZipFile, name: str, array: str) -> str:

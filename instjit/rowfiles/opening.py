@@ -74,7 +74,8 @@ def open_rows(
         elif _is_regular(file):
             yield MappedRows(file, name, chunk_bytes)
         else:
-            yield streamed(file, name, chunk_bytes)
+            with streamed(file, name, chunk_bytes) as rows:
+                yield rows
 
 
 @contextmanager

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_cases import LINEAR, NET, ROOT, call, saved
+
+import instjit
+from instjit.cli import main
+
+HOLE = instjit.Model(
+    [1, 2, 1],
+    [instjit.CopyMasked(0, 1, [0]), instjit.Dot(1, 2, weights=0)],
+    weights=[[[1.0, 1.0]]],
+    features=["a"],
+)
+"""Slot 1 of buffer 1 is read, and nothing writes it."""
+
+
+def changed(folder, name: str, **parts) -> str:
+    """NET's file with other top-level entries."""
+    document = json.loads(Path(saved(folder)).read_text())
+    path = folder / name
+    path.write_text(json.dumps({**document, **parts}))
+    return str(path)
+
+
+def test_a_good_file_is_one_line(tmp_path, capsys):
+    good, plain = saved(tmp_path), saved(tmp_path, LINEAR, "linear.json")
+    assert main(["validate", good, plain]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{good}: good, 1 validation row run\n{plain}: good, no validation rows\n"
+    assert err == ""
+
+
+def test_every_problem_of_every_file_is_told(tmp_path, capsys):
+    wrong = changed(tmp_path, "wrong.json", bias=[[1]], buffer_sizes=[2, 2])
+    assert main(["validate", wrong, saved(tmp_path)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    problems = instjit.validate(
+        instjit.Model([2, 2], NET.instructions, NET.weights, [[1]], features=NET.features)
+    )
+    assert len(problems) > 1
+    assert lines[0] == f"{wrong}: {len(problems)} problems"
+    assert lines[1:-1] == [f"  {problem.message}" for problem in problems]
+    assert lines[-1].endswith("good, 1 validation row run")
+
+
+@pytest.mark.parametrize(("atol", "code"), [("1e-5", 1), ("0.03", 0), ("0.01", 1), ("0", 1)])
+def test_rows_are_run_within_the_tolerance(tmp_path, capsys, atol, code):
+    rows = {"inputs": [[0, 0, 0]], "expected_outputs": [[0.5, 0.45]]}
+    path = changed(tmp_path, "rows.json", validation_data=rows)
+    assert main(["validate", path, "--atol", atol]) == code
+    message = "  validation row 0, output 0: expected 0.5, got 0.5249792\n"
+    assert (message in capsys.readouterr().out) == bool(code)
+
+
+def test_strict_refuses_what_is_remarkable(tmp_path, capsys):
+    path = saved(tmp_path, HOLE)
+    assert main(["validate", path]) == 0
+    capsys.readouterr()
+    assert main(["validate", path, "--strict"]) == 1
+    assert capsys.readouterr().out == (
+        f"{path}: 1 problem\n  buffer 1: slot 1 is read before anything is written there, as 0\n"
+    )
+    assert main(["validate", saved(tmp_path), "--strict"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(b"", 3), (b"{", 3), (b"[]", 3), (b"\x00\x01", 3), (b'{"features": 1}', 3), (None, 3)],
+)
+def test_unreadable_files_exit_with_3_and_the_others_are_still_checked(
+    tmp_path, capsys, content, code
+):
+    path = tmp_path / "odd.json"
+    if content is not None:
+        path.write_bytes(content)
+    assert main(["validate", str(path), saved(tmp_path)]) == code
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{path}: ")
+    assert "problem" in lines[0]
+    assert lines[-1].endswith("good, 1 validation row run")
+
+
+def test_a_model_over_a_limit_exits_with_3(tmp_path):
+    path = changed(tmp_path, "wide.json", buffer_sizes=[3, 2, 1_000_001])
+    assert main(["validate", path]) == 3
+    assert main(["inspect", path]) == 3
+
+
+def test_json_holds_a_verdict_for_each_file(tmp_path, capsys):
+    good, hole = saved(tmp_path), saved(tmp_path, HOLE, "hole.json")
+    rows = {"inputs": [[0, 0, 0]], "expected_outputs": [[9, 9]]}
+    wrong = changed(tmp_path, "wrong.json", validation_data=rows)
+    none = str(tmp_path / "none.json")
+    assert main(["validate", "--json", good, hole, wrong, none]) == 3
+    verdicts = json.loads(capsys.readouterr().out)
+    assert [verdict["file"] for verdict in verdicts] == [good, hole, wrong, none]
+    assert [verdict["passed"] for verdict in verdicts] == [True, True, False, False]
+    assert [verdict["error"] for verdict in verdicts] == [None, None, "model", "format"]
+    assert [verdict["validation_rows"] for verdict in verdicts] == [1, 0, 1, None]
+    assert verdicts[1]["remarks"] == [
+        {
+            "kind": "UnwrittenRead",
+            "message": "buffer 1: slot 1 is read before anything is written there, as 0",
+            "instruction": None,
+        }
+    ]
+    assert [problem["kind"] for problem in verdicts[2]["problems"]] == ["ValidationMismatch"]
+
+
+def test_problems_cannot_speak_to_the_terminal(tmp_path, capsys):
+    assert main(["validate", changed(tmp_path, "wrong.json", features=["\x1b[2J", "pair[2]"])]) == 1
+    assert all(line.isprintable() for line in capsys.readouterr().out.splitlines())
+
+
+def test_the_examples_are_good():
+    for path in sorted((ROOT / "examples").glob("*/*.json")):
+        assert main(["validate", "--strict", str(path)]) == 0
+
+
+def test_a_model_can_come_from_standard_input(tmp_path):
+    content = Path(saved(tmp_path)).read_bytes()
+    assert call("validate", "-", stdin=content).stdout == b"-: good, 1 validation row run\n"
