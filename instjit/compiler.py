@@ -72,4 +72,3 @@ def _only(name: str, got: str, known: str) -> None:
     if got != known:
         sentence = f'{name} {got!r} is not offered, only "{known}"'
         raise CompileError(Problem("Unsupported", sentence, fields={name: got}))
-

@@ -21,7 +21,7 @@ SHOWN_PROBLEMS = 20
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault: its kind, the instruction it is in (None: the model as a whole), the figures, a sentence."""
+    """One fault: kind, sentence, the instruction it is in (None: the whole model), figures."""
 
     kind: str
     message: str

@@ -1,4 +1,4 @@
-"""Runs a compiled variant over a batch: how many threads, in what pieces, with what done about shared memory."""
+"""Runs a compiled variant over a batch: threads, pieces, and what is done about shared memory."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from instjit.kernels import driver
 from instjit.variant import Compiled
 
 PARALLEL_SECONDS = 20e-6
-"""Work on one thread from which a second one is woken: a hand-over takes 2 to 4 us (passive waiting)."""
+"""Work on one thread from which a second one is woken: a hand-over takes 2 to 4 us."""
 
 PIECES = 8
-"""Claims each thread makes in a large batch, so that one that loses its core holds up an eighth of its share."""
+"""Claims of each thread in a large batch: one that loses its core holds up an eighth of it."""
 
 
 def run_batch(
@@ -66,10 +66,10 @@ def _run_parallel(fixed: tuple[Any, ...], total: int, workers: int) -> None:
 
 
 def _apart(rows: FloatArray, out: FloatArray) -> tuple[FloatArray, bool]:
-    """The input, copied if a tile's output could overwrite rows that a later tile reads; and whether it is ``out``.
+    """The input, copied where a result could overwrite rows of a later tile; whether it is ``out``.
 
-    With the very same memory and width each tile reads its rows before it writes them, so only the last
-    tile's overlap with the one before must go.
+    With the very same memory and width each tile reads its rows before it writes them, so only the
+    last tile's overlap with the one before must go.
     """
     if rows.ctypes.data == out.ctypes.data and rows.shape == out.shape:
         return rows, True

@@ -1,8 +1,8 @@
 """Model -> Program.
 
-Every full overwrite of a buffer gets a region of its own, so a step never destroys what it reads and
-aliasing means "as if inputs were read first" by construction. Partial writes change the region in place.
-Slots that are read before anything wrote them are filled with 0.
+Every full overwrite of a buffer gets a region of its own, so a step never destroys what it reads
+and aliasing means "as if inputs were read first" by construction. Partial writes change the region
+in place. Slots that are read before anything wrote them are filled with 0.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from instjit.model import Model
 
 Variant = OneOf["output", "slots", "buffer"]
-"""output: the last buffer.  slots: the final value of every buffer.  buffer: every buffer in and out."""
+"""output: the last buffer.  slots: every buffer's final value.  buffer: every buffer in and out."""
 
 
 def lower(model: Model, variant: Variant = "output") -> Program:
@@ -47,8 +47,9 @@ def lower(model: Model, variant: Variant = "output") -> Program:
     model
         A model without problems (``instjit.validate``).
     variant
-        Which columns of the caller's arrays hold what: ``output`` takes the input slots and gives the
-        last buffer; ``slots`` gives all ``required_memory`` slots; ``buffer`` also takes all of them.
+        Which columns of the caller's arrays hold what: ``output`` takes the input slots and gives
+        the last buffer; ``slots`` gives all ``required_memory`` slots; ``buffer`` also takes all of
+        them.
     """
     return _lowered(model, variant).finish()
 
@@ -84,7 +85,7 @@ def _lowered(model: Model, variant: Variant) -> Lowering:
 
 
 class Lowering:
-    """What an instruction's ``lower`` writes to: the current region of every buffer, and the steps so far."""
+    """What an instruction's ``lower`` writes to: each buffer's current region, the steps so far."""
 
     def __init__(self, model: Model, width_in: int, width_out: int) -> None:
         self.model = model
@@ -134,7 +135,7 @@ class Lowering:
         self._append(Gemm(weights, source, target, Accumulator(), self.origin))
 
     def map(self, target: View, value: Expression) -> None:
-        """Append ``target[i] = value(i)``; a target whose region the value reads goes through a temporary."""
+        """Append ``target[i] = value(i)``, through a temporary where the value reads its region."""
         if target.count == 0:
             return
         if any(read.region == target.region for read in reads(value)):
@@ -146,7 +147,7 @@ class Lowering:
     def write(
         self, buffer: int, value: Expression, start: int = 0, count: int | None = None
     ) -> None:
-        """Write ``count`` slots of a buffer from ``start``; a write of all slots begins a new region."""
+        """Write ``count`` slots from ``start``; a write of the whole buffer begins a new region."""
         whole = self.size(buffer)
         count = whole - start if count is None else count
         target = self.target(buffer) if count == whole else self.view(buffer, start, count)

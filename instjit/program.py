@@ -125,8 +125,8 @@ class View:
 class Gemm:
     """``target[o] = epilogue(bias[o] + sum over k of weights[o][k] * source[k])``.
 
-    The sum is one fma chain over ascending k that starts at the bias or, for few outputs and long k,
-    ``chains(outputs, depth)`` interleaved ones (see there).
+    The sum is one fma chain over ascending k that starts at the bias or, for few outputs and long
+    k, ``chains(outputs, depth)`` interleaved ones (see there).
     """
 
     weights: int
@@ -138,7 +138,7 @@ class Gemm:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """``target[i] = value(i)`` for every slot of the target, inputs read before outputs per element."""
+    """``target[i] = value(i)`` for every slot; an element is written after all it reads is read."""
 
     target: View
     value: Expression
@@ -147,7 +147,7 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class Reduce:
-    """``target[0] = value(0) . value(1) . ... . value(count - 1)`` in the fixed shape of ``partials``."""
+    """``target[0] = value(0) . ... . value(count - 1)`` in the fixed shape of ``partials``."""
 
     kind: OneOf["sum", "maximum"]
     count: int
@@ -183,10 +183,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Steps over regions; ``loads`` fill slots from a row of input, ``stores`` give a row of output.
+    """Steps over regions; ``loads`` fill slots from a row of input, ``stores`` give the output.
 
-    ``regions`` holds the slots of each region; ``offsets`` their places in a row's scratch, empty until
-    the regions are laid out. ``width_in`` and ``width_out`` are the columns of the caller's arrays.
+    ``regions`` holds the slots of each region; ``offsets`` their places in a row's scratch, empty
+    until the regions are laid out. ``width_in`` and ``width_out`` are the columns of the caller's
+    arrays.
     """
 
     regions: tuple[int, ...]
@@ -215,8 +216,8 @@ PARTIALS = 16
 def partials(count: int) -> int:
     """Interleaved partial results of a Reduce over ``count`` elements.
 
-    Partial p folds elements p, p + 16, p + 32 ... in ascending order, starting with element p itself;
-    then partial p takes p + 8, p + 4, p + 2, p + 1 in turn, where both exist.
+    Partial p folds elements p, p + 16, p + 32 ... in ascending order, starting with element p
+    itself; then partial p takes p + 8, p + 4, p + 2, p + 1 in turn, where both exist.
     """
     return min(count, PARTIALS)
 
@@ -224,10 +225,10 @@ def partials(count: int) -> int:
 def chains(outputs: int, depth: int) -> int:
     """Interleaved fma chains of a Gemm, from its shape alone: the same on every target.
 
-    Chain c sums k = c, c + chains, ... in ascending order; chain 0 starts at the bias, the others at
-    -0.0 (the identity of addition, so that a chain's first fma is its first product). Chain c then takes
-    c + chains / 2, and so on down to 1. Few outputs leave the fma units idle without this: one fma has a
-    latency of 4 cycles and two can start in each.
+    Chain c sums k = c, c + chains, ... in ascending order; chain 0 starts at the bias, the others
+    at -0.0 (the identity of addition, so that a chain's first fma is its first product). Chain c
+    then takes c + chains / 2, and so on down to 1. Few outputs leave the fma units idle without
+    this: one fma has a latency of 4 cycles and two can start in each.
     """
     if outputs <= 4 and depth >= 16:
         return 8

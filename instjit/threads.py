@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
+from numbers import Integral
 from pathlib import Path
 from threading import Lock
 
@@ -40,13 +41,13 @@ def checked(threads: int | None, default: int | None = None) -> int | None:
     InputError
         InvalidThreadCount when ``threads`` is not a positive whole number.
     """
-    wanted = threads if threads is not None else default
-    if wanted is not None and (
-        isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1
-    ):
+    wanted = default if threads is None else threads
+    if wanted is None:
+        return None
+    if isinstance(wanted, bool) or not isinstance(wanted, Integral) or wanted < 1:
         sentence = f"threads must be a whole number of at least 1, got {wanted!r}"
         raise InputError(Problem("InvalidThreadCount", sentence, fields={"count": wanted}))
-    return wanted
+    return int(wanted)
 
 
 _one_at_a_time = Lock()

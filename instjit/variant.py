@@ -1,4 +1,4 @@
-"""One way of calling a kernel: its program, its source, its constants, and its functions once they are needed."""
+"""One way of calling a kernel: program, source, constants, and functions once they are needed."""
 
 from __future__ import annotations
 

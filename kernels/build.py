@@ -37,8 +37,9 @@ def row_function(source: Source) -> Function:
 def inline_function(source: Source, k: Floats, n: Integers) -> Any:
     """``f(x_row, out_row)`` to call in the user's own ``@njit`` code.
 
-    The constants are frozen in: up to 10^6 bytes they become part of the machine code, above that Numba
-    keeps a pointer and refuses to cache the caller. Raises ValueError for rows of a wrong size.
+    The constants are frozen in: up to 10^6 bytes they become part of the machine code, above that
+    Numba keeps a pointer and refuses to cache the caller. Raises ValueError for rows of a wrong
+    size.
     """
     import numba
 

@@ -1,4 +1,4 @@
-"""Runs a kernel's ``tiles`` over a batch and its ``row``: one set of functions for all kernels of a process.
+"""Runs any kernel's ``tiles`` over a batch, or its ``row``: one set of functions in a process.
 
 They take the machine code by its address, so a new kernel compiles only its own steps, once.
 """
@@ -34,7 +34,7 @@ TILES = types.void(
     types.uint64,
     types.uint64,
 )
-"""x, y, first, last, shared, start, stop, k, n, s: the one signature that ``tiles`` is compiled for."""
+"""x, y, first, last, shared, start, stop, k, n, s: the one signature of ``tiles``."""
 
 DRIVER = types.void(
     types.uint64,
@@ -74,7 +74,7 @@ def parallel() -> Callable[..., None]:
 
 @cache
 def single() -> Callable[..., bool]:
-    """``f(row, x, y, k, n)`` for 1-D arrays, ``x`` read-only or not, without a conversion on the way."""
+    """``f(row, x, y, k, n)`` for 1-D arrays, ``x`` read-only or not, without a conversion."""
     signatures = [
         types.boolean(types.uint64, x, LINE, types.uint64, types.uint64) for x in (LINE, LINE_READ)
     ]
@@ -94,12 +94,13 @@ def address_of(function: Any) -> int:
 
 
 def run(
-    tiles: int, x: Any, y: Any, shared: bool, start: int, stop: int, k: int, n: int, floats: int, total: int,
-    workers: int, grain: int, claims: Any,
+    tiles: int, x: Any, y: Any, shared: bool, start: int, stop: int, k: int, n: int,
+    floats: int, total: int, workers: int, grain: int, claims: Any,
 ) -> None:  # fmt: skip
-    """Run tiles 0 .. total; workers claim ``grain`` at a time, so a thread that loses its core holds up little.
+    """Run tiles 0 .. total; each worker claims ``grain`` of them at a time.
 
-    ``floats`` is the scratch of one tile; ``claims`` an int64 array of one zero.
+    So a thread that loses its core holds up little. ``floats`` is the scratch of one tile;
+    ``claims`` an int64 array of one zero.
     """
     for _ in numba.prange(workers):
         buffer = np.empty(floats + LINE_FLOATS, np.float32)
@@ -116,8 +117,8 @@ def run(
 
 @intrinsic
 def call_tiles(
-    typing: Any, tiles: Any, x: Any, y: Any, first: Any, last: Any, shared: Any, start: Any, stop: Any, k: Any,
-    n: Any, s: Any,
+    typing: Any, tiles: Any, x: Any, y: Any, first: Any, last: Any, shared: Any, start: Any,
+    stop: Any, k: Any, n: Any, s: Any,
 ) -> Any:  # fmt: skip
     """Call the machine code at ``tiles`` with the other arguments."""
     return types.void(types.uint64, *TILES.args), _by_address(TILES)
@@ -125,7 +126,7 @@ def call_tiles(
 
 @intrinsic
 def call_row(typing: Any, row: Any, x: Any, y: Any, k: Any, n: Any) -> Any:
-    """Call the machine code at ``row``; a read-only array and a writable one are the same structure."""
+    """Call the machine code at ``row``; read-only arrays and others are the same structure."""
     return types.boolean(types.uint64, x, y, types.uint64, types.uint64), _by_address(ROW)
 
 

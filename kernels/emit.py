@@ -3,19 +3,19 @@
 Shape of the text (a two-layer net)::
 
     # 0: DOT
-    step0 = gemm(outputs=300, depth=250, chains=1, source=0, target=250, weights=0, value=relu(total))
+    step0 = gemm(outputs=300, depth=250, ..., source=0, target=250, weights=0, value=relu(total))
     # 1: DOT
     step1 = gemm(...)
     take = columns_in(width=250, columns=((0, 0, 250),))
     give = columns_out(width=200, columns=((0, 550, 200),))
 
-    def tiles(x, y, first, last, ..., k, n, s): ...    # rows in, steps, rows out, for a range of tiles
+    def tiles(x, y, first, last, ..., k, n, s): ...    # rows in, steps, rows out, tile by tile
     def row(x, y, k, n): ...                           # one row
 
 Scratch is ``s``, the packed constants are ``k`` and ``n``. ``driver`` runs ``tiles`` over a batch.
 
-The definitions say all there is to know of a step; the functions they name exist twice, in plain Python
-(``plain``) and as Numba intrinsics (``native``), each for a tile and for a row.
+The definitions say all there is to know of a step; the functions they name exist twice, in plain
+Python (``plain``) and as Numba intrinsics (``native``), each for a tile and for a row.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ STACK_BYTES = 64 * 1024
 """A row's scratch up to this size lies on the stack."""
 
 FETCH_WORK = 64
-"""Multiply-adds for each column in and out from which Gemms fetch the next tile: measured, 250-300-200 gains 5 %."""
+"""Multiply-adds for each column from which Gemms fetch the next tile: 250-300-200 gains 5 %."""
 
 STEPS_PER_FUNCTION = 100
 """Numba's front end is superlinear in the statements of a function."""
@@ -95,7 +95,8 @@ def emit(
     """
     body = _Writer(program, places, level, variant, kinds).body()
     digest = hashlib.sha256(f"{body}\n{list(places.lists)}\n{level}".encode()).hexdigest()
-    head = f'"""instjit kernel for cpu, level {level.name}, {level.lanes} rows a tile, structure {digest[:16]}."""\n'
+    form = f"level {level.name}, {level.lanes} rows a tile, structure {digest[:16]}"
+    head = f'"""instjit kernel for cpu, {form}."""\n'
     return Source(head + body, digest, "cpu", level, variant)
 
 
@@ -161,8 +162,8 @@ class _Writer:
         if isinstance(step, Reduce):
             function = {"sum": "add", "maximum": "maximum"}[step.kind]
             return (
-                f'reduce(function="{function}", count={step.count}, target={self._at(step.target)}, '
-                f"value={self._value(step.value)})"
+                f'reduce(function="{function}", count={step.count}, '
+                f"target={self._at(step.target)}, value={self._value(step.value)})"
             )
         return self._lookup(step)
 
@@ -285,8 +286,8 @@ class _Writer:
 def _fetches(program: Program, level: Level) -> dict[int, tuple[int, int, int, int]]:
     """For each Gemm's step number what it fetches of the next tile (``GemmSpec.ahead``).
 
-    Shares go by multiply-adds, so that the requests are spread over the time of a tile. A program with little
-    work for its rows is left to the hardware's prefetcher.
+    Shares go by multiply-adds, so that the requests are spread over the time of a tile. A program
+    with little work for its rows is left to the hardware's prefetcher.
     """
     work = {
         number: step.target.count * step.source.count

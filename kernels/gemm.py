@@ -1,4 +1,4 @@
-"""Code of a Gemm: a register-blocked micro-kernel over the lanes of a tile, and the form for one row.
+"""Code of a Gemm: a register-blocked micro-kernel over a tile's lanes, and the form for one row.
 
 Tile form, for each block of ``outputs`` outputs (pseudo-code, vectors over lanes)::
 
@@ -38,7 +38,7 @@ from instjit.kernels.target import Level
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Outputs a micro-kernel call makes: pointers to the first's bias, weight and target; strides in floats."""
+    """What a micro-kernel call makes: places of bias, weights and target; strides in floats."""
 
     bias: IRValue
     weights: IRValue
@@ -52,7 +52,7 @@ BlockEmitter: TypeAlias = Callable[[Block, int], None]
 
 
 class TileGemm:
-    """Writes the tile form of one Gemm shape; ``finish`` applies the epilogue to a stored or register value."""
+    """Writes the tile form of one Gemm shape."""
 
     def __init__(self, builder: Builder, spec: GemmSpec, level: Level) -> None:
         self.builder = builder
@@ -199,7 +199,7 @@ class TileGemm:
 def row_sums(
     builder: Builder, spec: GemmSpec, level: Level, x: IRValue, w: IRValue, out: IRValue
 ) -> None:
-    """Write the sums of a Gemm over one row to ``out[outputs]``; the epilogue follows in a pass of its own."""
+    """Write the sums of a Gemm over one row to ``out[outputs]``, before any epilogue."""
     if narrow(spec.outputs, spec.depth):
         _narrow_row(builder, spec, x, w, out)
         return
@@ -282,7 +282,7 @@ def _panel_row(
 
 
 def _pieces(width: int, vector: int) -> list[tuple[int, int]]:
-    """Start and size of the vectors that cover ``width`` outputs: whole vectors, then powers of two."""
+    """Start and size of the vectors over ``width`` outputs: whole ones, then powers of two."""
     whole = [(start, vector) for start in range(0, width // vector * vector, vector)]
     done = len(whole) * vector
     return whole + [(done + start, size) for start, size in powers(width - done)]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from instjit.kernels.packing import (
-    LINE_FLOATS,
     DIRECTORY,
+    LINE_FLOATS,
     Floats,
     Integers,
     PackedTable,

@@ -1,7 +1,7 @@
 """Located values: expression trees whose leaves are places in scratch and in the packed constants.
 
-The emitter writes them as text; running the text rebuilds them from the constructors below, which are
-all that the text's own namespace offers besides the kernel functions.
+The emitter writes them as text; running the text rebuilds them from the constructors below, which
+are all that the text's own namespace offers besides the kernel functions.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from instjit.functions import FUNCTIONS
 class Place:
     """Leaf in an area: ``s`` scratch slots, ``k`` packed float constants.
 
-    Element i is entry ``at + i`` (each), ``at`` (fixed), ``at + i // every`` (repeat) or ``at + n[listed + i]``
-    (gather; n holds the packed integers).
+    Element i is entry ``at + i`` (each), ``at`` (fixed), ``at + i // every`` (repeat) or ``at +
+    n[listed + i]`` (gather; n holds the packed integers).
     """
 
     area: str

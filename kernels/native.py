@@ -1,7 +1,7 @@
-"""The names of the generated text as Numba functions: each step one ``@intrinsic`` over one LLVM function.
+"""The names of the generated text for Numba: each step one ``@intrinsic`` over an LLVM function.
 
-Steps that differ only in their places share the LLVM function, which takes its places as pointers; so
-twenty equal layers are compiled once.
+Steps that differ only in their places share the LLVM function, which takes its places as pointers;
+so twenty equal layers are compiled once.
 """
 
 from __future__ import annotations
@@ -63,9 +63,7 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
 def _step(schedule: Schedule, kind: str, spec: StepSpec) -> Any:
     """``f(s, k, n)``, and for a gemm that fetches ahead ``f(s, k, n, x, y)``."""
 
-    def codegen(
-        context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]
-    ) -> IRValue:
+    def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
         pointers = {"s": FLOATS, "k": FLOATS, "n": INTEGERS, "x": FLOATS, "y": FLOATS}
         areas = {
             area: _address(context, builder, held, value, pointers[area])
@@ -136,6 +134,7 @@ def _columns(schedule: Schedule, kind: str, spec: ColumnsSpec) -> Any:
 
     @intrinsic
     def move(typing: Any, rows: Any, row: Any, s: Any) -> Any:
+        _check_rows(rows, writing=kind == "store")
         signature = types.void(rows, types.int64, s)
 
         def codegen(
@@ -155,10 +154,10 @@ def _columns(schedule: Schedule, kind: str, spec: ColumnsSpec) -> Any:
 
 
 def _part(schedule: Schedule, spec: ColumnsSpec, *, storing: bool) -> Any:
-    """``f(rows, row, count, start, stop, s)``: any number of rows, columns start .. stop of a wider row.
+    """``f(rows, row, count, start, stop, s)``: some rows, columns start .. stop of a wider row.
 
-    Plain loops: the road for the last rows of a batch and for slices of the flat buffer. Loading repeats
-    the last row in the lanes from ``count`` on.
+    Plain loops: the road for the last rows of a batch and for slices of the flat buffer. Loading
+    repeats the last row in the lanes from ``count`` on.
     """
 
     @intrinsic
@@ -169,19 +168,15 @@ def _part(schedule: Schedule, spec: ColumnsSpec, *, storing: bool) -> Any:
             context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]
         ) -> IRValue:
             held, row, count, start, stop, _ = args
-            width = builder.sub(stop, start)
-            data = _rows_at(context, builder, signature.args[0], held, row, width)
+            data = _rows_at(
+                context, builder, signature.args[0], held, row, builder.sub(stop, start)
+            )
             s = _address(context, builder, signature.args[5], args[5], FLOATS)
+            function = _part_function(builder.module, schedule.lanes, storing)
             for column, slot, columns in spec.columns:
                 place = _place(builder, {"s": s}, schedule.lanes, "s", slot)
-                first = _larger(builder, start, i64(column))
-                last = _smaller(builder, stop, i64(column + columns))
-                with cgutils.for_range_slice(builder, first, last, i64(1), I64) as (at, _):
-                    lanes = builder.gep(
-                        place, [builder.mul(builder.sub(at, i64(column)), i64(schedule.lanes))]
-                    )
-                    cell = builder.gep(data, [builder.sub(at, start)])
-                    _move_lanes(builder, schedule.lanes, lanes, cell, width, count, storing)
+                run = [i64(column), i64(column + columns)]
+                builder.call(function, [place, data, *run, start, stop, count])
             return context.get_dummy_value()
 
         return signature, codegen
@@ -189,22 +184,43 @@ def _part(schedule: Schedule, spec: ColumnsSpec, *, storing: bool) -> Any:
     return move
 
 
-def _move_lanes(
+def _part_function(module: Any, lanes: int, storing: bool) -> Any:
+    """The LLVM function of one run of columns, for all runs: a flat buffer may hold hundreds."""
+    kind = ir.FunctionType(ir.VoidType(), [FLOATS, FLOATS, *[I64] * 5])
+    name = f"instjit_part_{'store' if storing else 'load'}_{lanes}"
+    function = declare(module, kind, name)
+    if function.is_declaration:
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        _move_part(builder, lanes, storing, *function.args)
+        builder.ret_void()
+    return function
+
+
+def _move_part(
     builder: Builder,
     lanes: int,
-    slot: IRValue,
-    cell: IRValue,
-    stride: IRValue,
-    count: IRValue,
     storing: bool,
+    slots: IRValue,
+    rows: IRValue,
+    column: IRValue,
+    end: IRValue,
+    start: IRValue,
+    stop: IRValue,
+    count: IRValue,
 ) -> None:
-    with cgutils.for_range(builder, count if storing else i64(lanes)) as lane_loop:
-        lane = lane_loop.index
-        held = builder.gep(slot, [lane])
-        row = lane if storing else _smaller(builder, lane, builder.sub(count, i64(1)))
-        outside = builder.gep(cell, [builder.mul(row, stride)])
-        source, target = (held, outside) if storing else (outside, held)
-        builder.store(builder.load(source, align=4), target, align=4)
+    width = builder.sub(stop, start)
+    first, last = _larger(builder, start, column), _smaller(builder, stop, end)
+    with cgutils.for_range_slice(builder, first, last, i64(1), I64) as (at, _):
+        slot = builder.gep(slots, [builder.mul(builder.sub(at, column), i64(lanes))])
+        cell = builder.gep(rows, [builder.sub(at, start)])
+        with cgutils.for_range(builder, count if storing else i64(lanes)) as lane_loop:
+            lane = lane_loop.index
+            row = lane if storing else _smaller(builder, lane, builder.sub(count, i64(1)))
+            held, outside = builder.gep(slot, [lane]), builder.gep(cell, [builder.mul(row, width)])
+            source, target = (held, outside) if storing else (outside, held)
+            builder.store(builder.load(source, align=4), target, align=4)
 
 
 def _smaller(builder: Builder, a: IRValue, b: IRValue) -> IRValue:
@@ -248,9 +264,7 @@ def aligned(typing: Any, buffer: Any) -> Any:
 def address(typing: Any, rows: Any, row: Any) -> Any:
     """Where a row of a C-contiguous float32 array begins; the array may end before it."""
 
-    def codegen(
-        context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]
-    ) -> IRValue:
+    def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
         held = context.make_array(signature.args[0])(context, builder, args[0])
         columns = builder.extract_value(held.shape, 1)
         return builder.ptrtoint(builder.gep(held.data, [builder.mul(args[1], columns)]), I64)
@@ -260,7 +274,7 @@ def address(typing: Any, rows: Any, row: Any) -> Any:
 
 @intrinsic
 def release(typing: Any, buffer: Any) -> Any:
-    """Does nothing: keeps the array alive up to here, since ``aligned`` hides its last use from Numba."""
+    """Keep the array alive up to here: ``aligned`` hides its last use from Numba."""
 
     def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
         return context.get_dummy_value()
@@ -268,11 +282,17 @@ def release(typing: Any, buffer: Any) -> Any:
     return types.void(buffer), codegen
 
 
+def _check_rows(kind: Any, *, writing: bool) -> None:
+    """Numba's error for arrays of another kind, which user code can reach through ``inline``."""
+    if not isinstance(kind, types.Array) or kind.dtype != types.float32 or kind.layout != "C":
+        raise TypingError(f"rows must be C-contiguous float32 arrays, got {kind}")
+    if writing and not kind.mutable:
+        raise TypingError(f"the array for the output is read-only: {kind}")
+
+
 def _rows_at(
     context: Any, builder: Builder, kind: Any, value: IRValue, row: IRValue, width: int | IRValue
 ) -> IRValue:
-    if not isinstance(kind, types.Array) or kind.dtype != types.float32 or kind.layout != "C":
-        raise TypingError(f"rows must be a C-contiguous float32 array, got {kind}")
     data = context.make_array(kind)(context, builder, value).data
     stride = i64(width) if isinstance(width, int) else width
     return builder.gep(data, [builder.mul(row, stride)])

@@ -1,9 +1,10 @@
-"""Model constants in the order the kernels read them: one float32 array ``k``, one int32 array ``n``.
+"""Constants in the order the kernels read them: a float32 array ``k``, an int32 array ``n``.
 
 A Gemm's block in ``k`` is a list of panels, each ``[bias of the panel][k][outputs]``: the tile's
-micro-kernel broadcasts single weights of it, the row form reads whole vectors. A Gemm of few outputs
-with interleaved chains (``narrow``) is ``[bias][output][k]`` instead, so that the row form reads vectors
-of k. Integers are index lists, then one directory of ``DIRECTORY`` entries for each lookup, then keys.
+micro-kernel broadcasts single weights of it, the row form reads whole vectors. A Gemm of few
+outputs with interleaved chains (``narrow``) is ``[bias][output][k]`` instead, so that the row form
+reads vectors of k. Integers are index lists, then one directory of ``DIRECTORY`` entries for each
+lookup, then keys.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int32]
 
 DIRECTORY = 6
-"""Entries of a lookup's directory: keys at, key count, first dense key, dense span, dense rows at, values at."""
+"""Entries of a lookup's directory: keys' place and count, first dense key, dense span and rows'
+place, values' place."""
 
 DENSE_SPAN = 4096
-"""A table whose keys span no more than this, or four times their number, is indexed by key directly."""
+"""A table whose keys span no more than this, or four times their number, is indexed directly."""
 
 LINE_FLOATS = 16
 """Floats of a cache line; blocks in ``k`` start at multiples of it."""
@@ -31,7 +33,7 @@ LINE_FLOATS = 16
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Outputs ``first .. first + outputs`` of a Gemm, stored ``width`` wide (padded to a multiple of 4)."""
+    """Outputs ``first .. first + outputs`` of a Gemm, stored ``width`` wide, a multiple of 4."""
 
     first: int
     outputs: int
@@ -93,7 +95,7 @@ def gemm_block(weights: Floats, bias: Floats, panel: int) -> Floats:
 
 
 def aligned_floats(count: int) -> Floats:
-    """A zeroed float32 array that starts at a cache line and may be read a cache line past its end."""
+    """Zeros that start at a cache line and may be read a cache line past their end."""
     whole = np.zeros(count + 32, dtype=np.float32)
     start = (-whole.ctypes.data // 4) % LINE_FLOATS
     return whole[start : start + count + LINE_FLOATS]
@@ -101,7 +103,7 @@ def aligned_floats(count: int) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class PackedTable:
-    """One lookup's directory without its places, its integers and its rows of values (row 0: the default)."""
+    """A lookup's keys, dense index and rows of values; row 0 is the default."""
 
     keys: Integers
     first: int

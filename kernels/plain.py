@@ -1,4 +1,4 @@
-"""The names of the generated text in plain Python: the text runs without Numba and gives the same bits.
+"""The names of the generated text in plain Python: it runs without Numba and gives the same bits.
 
 Scratch is an array [slot][lane] that starts as NaN, so that a slot read before it is written shows.
 """
@@ -21,7 +21,7 @@ StepFunction: TypeAlias = Callable[..., None]
 
 
 def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
-    """What the generated text sees when it is run as it is; the arguments are those of ``native``."""
+    """What the generated text sees when it is run as it is; arguments as in ``native``."""
     lanes = 1 if rows else level.lanes
     return {
         **CONSTRUCTORS,
@@ -125,7 +125,7 @@ def _key(identity: float) -> int:
 def _values(
     value: Located, count: int, s: Floats, k: Floats, n: Integers, total: Any = None
 ) -> Floats:
-    """The value of elements 0 .. count - 1 over all lanes: [count][lanes], or what broadcasts to it."""
+    """Elements 0 .. count - 1 over all lanes: [count][lanes], or what broadcasts to it."""
     elements = np.arange(count)
 
     def leaf(place: Place) -> Floats:

@@ -1,4 +1,4 @@
-"""Code of the steps over one row: slot i of a region is one float, elements lie across the vector."""
+"""Code of the steps over one row: a slot is one float, elements lie across the vector."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from instjit.program import PARTIALS, partials
 
 
 class RowSchedule:
-    """Emits each kind of step for a level; pointers come in the order of the spec's ``operands``."""
+    """Emits each kind of step; pointers come in the order of the spec's ``operands``."""
 
     name = "row"
 

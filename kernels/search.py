@@ -19,7 +19,7 @@ def row_of(
     """
     key = key_of(builder, identity)
     entry = [builder.load(builder.gep(directory, [i64(e)]), align=4) for e in range(6)]
-    keys_at, count, first, span, dense_at, values_at = (builder.zext(value, I64) for value in entry)
+    keys_at, count, _, span, dense_at, values_at = (builder.zext(value, I64) for value in entry)
     place = builder.sub(builder.sext(key, I64), builder.sext(entry[2], I64))
     number = builder.alloca(I32)
     with builder.if_else(builder.icmp_unsigned(">", span, i64(0))) as (dense, sparse):

@@ -1,4 +1,4 @@
-"""LLVM vectors: the arithmetic of ``instjit.arithmetic`` over llvmlite, loads and stores of part of a vector, loops."""
+"""LLVM vectors through llvmlite: arithmetic, loads and stores of parts, transposes, loops."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def vector_type(width: int) -> Any:
 
 
 class VectorArithmetic:
-    """``Arithmetic`` whose values are LLVM vectors of ``width`` floats (a plain float for width 1)."""
+    """``Arithmetic`` over LLVM vectors of ``width`` floats, plain floats for width 1."""
 
     def __init__(self, builder: Builder, width: int) -> None:
         self.builder = builder
@@ -35,90 +35,119 @@ class VectorArithmetic:
         self.int = I32 if width == 1 else ir.VectorType(I32, width)
 
     def const(self, x: float) -> IRValue:
+        """Float32 constant nearest to `value`."""
         return ir.Constant(self.float, x if self.width == 1 else [x] * self.width)
 
     def iconst(self, i: int) -> IRValue:
+        """Int32 constant."""
         return ir.Constant(self.int, i if self.width == 1 else [i] * self.width)
 
     def add(self, a: IRValue, b: IRValue) -> IRValue:
+        """`a + b`."""
         return self.builder.fadd(a, b)
 
     def sub(self, a: IRValue, b: IRValue) -> IRValue:
+        """`a - b`."""
         return self.builder.fsub(a, b)
 
     def mul(self, a: IRValue, b: IRValue) -> IRValue:
+        """`a * b`."""
         return self.builder.fmul(a, b)
 
     def div(self, a: IRValue, b: IRValue) -> IRValue:
+        """`a / b`."""
         return self.builder.fdiv(a, b)
 
     def fma(self, a: IRValue, b: IRValue, c: IRValue) -> IRValue:
+        """`a * b + c`, rounded once."""
         return self._intrinsic("fma", a, b, c)
 
     def sqrt(self, a: IRValue) -> IRValue:
+        """Square root; NaN below zero."""
         return self._intrinsic("sqrt", a)
 
     def rint(self, a: IRValue) -> IRValue:
+        """Nearest integer, ties to even."""
         return self._intrinsic("rint", a)
 
     def trunc(self, a: IRValue) -> IRValue:
+        """Integer part, rounded towards zero."""
         return self._intrinsic("trunc", a)
 
     def neg(self, a: IRValue) -> IRValue:
+        """Flip the sign bit."""
         return self.builder.fneg(a)
 
     def abs(self, a: IRValue) -> IRValue:
+        """Clear the sign bit."""
         return self._intrinsic("fabs", a)
 
     def lt(self, a: IRValue, b: IRValue) -> IRValue:
+        """`a < b`."""
         return self.builder.fcmp_ordered("<", a, b)
 
     def le(self, a: IRValue, b: IRValue) -> IRValue:
+        """`a <= b`."""
         return self.builder.fcmp_ordered("<=", a, b)
 
     def gt(self, a: IRValue, b: IRValue) -> IRValue:
+        """`a > b`."""
         return self.builder.fcmp_ordered(">", a, b)
 
     def ge(self, a: IRValue, b: IRValue) -> IRValue:
+        """`a >= b`."""
         return self.builder.fcmp_ordered(">=", a, b)
 
     def eq(self, a: IRValue, b: IRValue) -> IRValue:
+        """`a == b`."""
         return self.builder.fcmp_ordered("==", a, b)
 
     def isnan(self, a: IRValue) -> IRValue:
+        """True where `a` is NaN."""
         return self.builder.fcmp_unordered("uno", a, a)
 
     def select(self, mask: IRValue, a: IRValue, b: IRValue) -> IRValue:
+        """`a` where the mask is true, else `b`."""
         return self.builder.select(mask, a, b)
 
     def to_int(self, a: IRValue) -> IRValue:
+        """Truncate to int32; the value is in range."""
         return self.builder.fptosi(a, self.int)
 
     def to_float(self, i: IRValue) -> IRValue:
+        """Nearest float32."""
         return self.builder.sitofp(i, self.float)
 
     def bits(self, a: IRValue) -> IRValue:
+        """The 32 bits of `a` as an integer."""
         return self.builder.bitcast(a, self.int)
 
     def from_bits(self, i: IRValue) -> IRValue:
+        """The float32 with these 32 bits."""
         return self.builder.bitcast(i, self.float)
 
     def iadd(self, i: IRValue, j: IRValue) -> IRValue:
+        """`i + j`."""
         return self.builder.add(i, j)
 
     def isub(self, i: IRValue, j: IRValue) -> IRValue:
+        """`i - j`."""
         return self.builder.sub(i, j)
 
     def iand(self, i: IRValue, j: IRValue) -> IRValue:
+        """Bitwise and."""
         return self.builder.and_(i, j)
 
     def ior(self, i: IRValue, j: IRValue) -> IRValue:
+        """Bitwise or."""
         return self.builder.or_(i, j)
 
     def shl(self, i: IRValue, n: int) -> IRValue:
+        """Shift left by `n` bits, 0 to 31."""
         return self.builder.shl(i, self.iconst(n))
 
     def shr(self, i: IRValue, n: int) -> IRValue:
+        """Arithmetic shift right by `n` bits, 0 to 31."""
         return self.builder.ashr(i, self.iconst(n))
 
     def splat(self, scalar: IRValue) -> IRValue:
@@ -156,12 +185,13 @@ def store(builder: Builder, value: IRValue, pointer: IRValue, align: int = 4) ->
 
 
 def prefetch(builder: Builder, pointer: IRValue, *, writing: int) -> None:
-    """Bring the cache line at a pointer into the first-level cache, for writing (1) or reading (0)."""
+    """Bring the line at a pointer into the first-level cache, for writing (1) or reading (0)."""
     anywhere, flag = ir.IntType(8).as_pointer(), I32
     kind = ir.FunctionType(ir.VoidType(), [anywhere, flag, flag, flag])
     near, data = ir.Constant(flag, 3), ir.Constant(flag, 1)
     function = declare(builder.module, kind, "llvm.prefetch.p0")
-    builder.call(function, [builder.bitcast(pointer, anywhere), ir.Constant(flag, writing), near, data])
+    place, written = builder.bitcast(pointer, anywhere), ir.Constant(flag, writing)
+    builder.call(function, [place, written, near, data])
 
 
 def powers(count: int) -> list[tuple[int, int]]:
@@ -175,10 +205,10 @@ def powers(count: int) -> list[tuple[int, int]]:
 
 
 def load_part(builder: Builder, pointer: IRValue, count: int, width: int) -> IRValue:
-    """The first ``count`` floats at the pointer in a vector of ``width`` lanes, 0 in the lanes above.
+    """The first ``count`` floats at the pointer in a vector of ``width`` lanes, then zeros.
 
-    Reads nothing past them: whole pieces of a power of two, joined by shuffles, no masked loads, so that
-    every target makes good code of it.
+    Reads nothing past them: whole pieces of a power of two, joined by shuffles, no masked loads, so
+    that every target makes good code of it.
     """
     if count == width:
         return load(builder, pointer, width)
@@ -220,8 +250,9 @@ def _widen(builder: Builder, piece: IRValue, size: int, width: int) -> IRValue:
 def transpose(builder: Builder, rows: Sequence[IRValue]) -> list[IRValue]:
     """Transpose ``n`` vectors of ``n`` lanes, n a power of two.
 
-    A butterfly: pass ``step`` swaps bit ``step`` of the row number with that of the lane number. The widest
-    step comes first, so that for few columns most shuffles are dead after the first passes.
+    A butterfly: pass ``step`` swaps bit ``step`` of the row number with that of the lane number.
+    The widest step comes first, so that for few columns most shuffles are dead after the first
+    passes.
     """
     count = len(rows)
     current = list(rows)

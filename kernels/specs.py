@@ -12,8 +12,8 @@ from instjit.kernels.located import Located, places
 class GemmSpec:
     """``target[o] = value(total = bias[o] + weights[o] . source)``; slots, and a place in ``k``.
 
-    ``ahead``: floats of the next tile's rows and outputs that are fetched into the cache meanwhile, as
-    (x from, x for each output of this gemm, y from, y for each output); empty for none.
+    ``ahead``: floats of the next tile's rows and outputs that are fetched into the cache meanwhile,
+    as (x from, x for each output of this gemm, y from, y for each output); empty for none.
     """
 
     outputs: int
@@ -26,7 +26,7 @@ class GemmSpec:
     ahead: tuple[int, ...] = ()
 
     def operands(self) -> tuple[tuple[str, int], ...]:
-        """Area and place of every pointer: source, target, weights, what is fetched, then the value's."""
+        """Area and place of source, target, weights, what is fetched, then the value's places."""
         fetched = (("x", self.ahead[0]), ("y", self.ahead[2])) if self.ahead else ()
         return (
             ("s", self.source),
@@ -66,7 +66,7 @@ class ReduceSpec:
 
 @dataclass(frozen=True, slots=True)
 class LookupSpec:
-    """``target[0 .. size] = row of the table whose directory is at n[directory]`` for the key in source."""
+    """``target[0 .. size]`` = the row of the key in source; the directory is at n[directory]."""
 
     size: int
     directory: int
@@ -80,7 +80,7 @@ class LookupSpec:
 
 @dataclass(frozen=True, slots=True)
 class ColumnsSpec:
-    """Columns of the caller's rows of ``width``, as (column, slot, count): loaded from or stored to."""
+    """Columns of the caller's rows of ``width`` as (column, slot, count), loaded or stored."""
 
     width: int
     columns: tuple[tuple[int, int, int], ...]

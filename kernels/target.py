@@ -32,7 +32,7 @@ class Level:
     width
         float32 lanes of a vector register.
     vectors
-        Vectors of lanes in a tile; a tile has ``width * vectors`` rows. 0: one row (see ``row_schedule``).
+        Vectors of lanes in a tile; a tile has ``width * vectors`` rows. 0: one row.
     outputs
         Outputs a Gemm micro-kernel keeps in registers, ``outputs * vectors`` accumulators in all.
     panel
@@ -51,8 +51,9 @@ class Level:
         return self.width * self.vectors if self.vectors else 1
 
 
-# AVX-512 and NEON have 32 vector registers, AVX2 and SSE 16: accumulators, one vector of lanes each, and a
-# broadcast weight must fit. The panels give a row's Gemm six to eight independent accumulators.
+# AVX-512 and NEON have 32 vector registers, AVX2 and SSE 16: accumulators, one vector of lanes
+# each, and a broadcast weight must fit. The panels give a row's Gemm six to eight independent
+# accumulators.
 LEVELS = {
     level.name: level
     for level in (
@@ -112,8 +113,9 @@ def cache_bytes() -> int:
 def fitted(level: Level, slots: int, dot_share: float) -> Level:
     """The level with the tile height that keeps a tile's scratch within half of the L2 cache.
 
-    A model wider than that at one vector of lanes runs row by row, vectorised over features, unless its
-    work is mostly Gemm (``dot_share`` of the operations), which needs lanes to use a weight twice.
+    A model wider than that at one vector of lanes runs row by row, vectorised over features, unless
+    its work is mostly Gemm (``dot_share`` of the operations), which needs lanes to use a weight
+    twice.
     """
     budget = cache_bytes() // 2
     vectors = level.vectors

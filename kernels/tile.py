@@ -1,4 +1,4 @@
-"""Code of the steps over a tile: lanes are rows, slot i of a region is ``lanes`` floats at ``i * lanes``."""
+"""Code of the steps over a tile: lanes are rows, slot i is ``lanes`` floats at ``i * lanes``."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from instjit.kernels.target import Level
 from instjit.program import partials
 
 INLINE_OPERATIONS = 6
-"""Epilogues up to this many operations run on the accumulators; longer ones in a loop over the stored block."""
+"""Epilogues up to this many operations run on the accumulators, others over the stored block."""
 
 
 class TileSchedule:
-    """Emits each kind of step for a level; pointers come in the order of the spec's ``operands``."""
+    """Emits each kind of step; pointers come in the order of the spec's ``operands``."""
 
     name = "tile"
 
@@ -47,7 +47,7 @@ class TileSchedule:
         self.lanes = level.lanes
 
     def gemm(self, builder: Builder, spec: GemmSpec, pointers: Sequence[IRValue]) -> None:
-        """The micro-kernel calls of a Gemm, one LLVM function for each number of outputs it meets."""
+        """The calls of a Gemm's micro-kernels: an LLVM function for each number of outputs."""
         source, target, weights, *held = pointers
         fetched, held = (held[:2], held[2:]) if spec.ahead else ([], held)
         form = TileGemm(builder, spec, self.level)
@@ -125,26 +125,29 @@ class TileSchedule:
     ) -> None:
         """Transpose the tile's rows at ``x`` into scratch."""
         for (column, _, count), place in zip(spec.columns, pointers, strict=True):
-            transfer.load_columns(
-                builder, self.level, builder.gep(x, [i64(column)]), i64(spec.width), place, count
-            )
+            rows = builder.gep(x, [i64(column)])
+            transfer.move_columns(builder, self.level, "load", rows, i64(spec.width), place, count)
 
     def store(
         self, builder: Builder, spec: ColumnsSpec, y: IRValue, pointers: Sequence[IRValue]
     ) -> None:
         """Transpose the tile's slots into rows at ``y``."""
         for (column, _, count), place in zip(spec.columns, pointers, strict=True):
-            transfer.store_columns(
-                builder, self.level, builder.gep(y, [i64(column)]), i64(spec.width), place, count
-            )
+            rows = builder.gep(y, [i64(column)])
+            transfer.move_columns(builder, self.level, "store", rows, i64(spec.width), place, count)
 
     def _fetch(
-        self, builder: Builder, spec: GemmSpec, first: IRValue, count: int, fetched: Sequence[IRValue]
+        self,
+        builder: Builder,
+        spec: GemmSpec,
+        first: IRValue,
+        count: int,
+        fetched: Sequence[IRValue],
     ) -> None:
         """Ask for the part of the next tile's rows and outputs that falls to ``count`` outputs.
 
-        A few lines before each block of the micro-kernel: they arrive while it computes. A prefetch of
-        memory past the end of an array does nothing.
+        A few lines before each block of the micro-kernel: they arrive while it computes. A prefetch
+        of memory past the end of an array does nothing.
         """
         for pointer, floats, writing in zip(fetched, spec.ahead[1::2], (0, 1), strict=True):
             start = builder.gep(pointer, [builder.mul(first, i64(floats))])
@@ -225,8 +228,8 @@ class TileSchedule:
 class TileValues:
     """Evaluates a located value at element i for vector v of the lanes.
 
-    ``held`` are the pointers of the value's places in order; ``shift`` moves all of them along the lanes.
-    Leaves at a fixed slot are read once, where the object is made.
+    ``held`` are the pointers of the value's places in order; ``shift`` moves all of them along the
+    lanes. Leaves at a fixed slot are read once, where the object is made.
     """
 
     def __init__(

@@ -1,15 +1,18 @@
-"""Between the caller's rows and scratch: register transposes of ``width`` rows by ``width`` columns."""
+"""Between the caller's rows and scratch: transposes of ``width`` rows by ``width`` columns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any
+from typing import Literal as OneOf
 
 from llvmlite import ir
 
 from instjit.kernels.simd import (
+    FLOAT,
+    I64,
     Builder,
     IRValue,
+    declare,
     i64,
     load,
     load_part,
@@ -22,60 +25,58 @@ from instjit.kernels.simd import (
 from instjit.kernels.target import Level
 
 
-def load_columns(
-    builder: Builder, level: Level, x: IRValue, stride: IRValue, place: IRValue, count: int
-) -> None:
-    """Slots ``place[c][lane] = x[lane * stride + c]`` for c < count and every lane of a tile."""
-    _each_block(builder, level, x, stride, place, count, _load_block)
-
-
-def store_columns(
-    builder: Builder, level: Level, y: IRValue, stride: IRValue, place: IRValue, count: int
-) -> None:
-    """``y[lane * stride + c] = place[c][lane]`` for c < count and every lane of a tile."""
-    _each_block(builder, level, y, stride, place, count, _store_block)
-
-
-BlockMover: TypeAlias = Callable[[Builder, Level, IRValue, IRValue, IRValue, int], None]
-
-
-def _each_block(
+def move_columns(
     builder: Builder,
     level: Level,
+    direction: OneOf["load", "store"],
     rows: IRValue,
     stride: IRValue,
     place: IRValue,
     count: int,
-    move: BlockMover,
 ) -> None:
-    """Move blocks of ``width`` rows by ``width`` columns, the last columns in a narrower block."""
+    """Let ``place[c][lane]`` be ``rows[lane * stride + c]``, or the other way for "store".
+
+    For c < count and every lane of a tile, in blocks of ``width`` rows by ``width`` columns, the
+    last columns in a narrower block.
+    """
     whole, rest = divmod(count, level.width)
 
-    def vectors(column: IRValue, columns: int) -> None:
+    def blocks(column: IRValue, columns: int) -> None:
+        move = _block_function(builder.module, level, direction, columns)
+
         def body(v: IRValue, state: list[IRValue]) -> list[IRValue]:
             lane = builder.mul(v, i64(level.width))
             corner = builder.add(builder.mul(lane, stride), column)
             slot = builder.add(builder.mul(column, i64(level.lanes)), lane)
-            move(
-                builder,
-                level,
-                builder.gep(rows, [corner]),
-                stride,
-                builder.gep(place, [slot]),
-                columns,
-            )
+            builder.call(move, [builder.gep(rows, [corner]), stride, builder.gep(place, [slot])])
             return state
 
         loop(builder, i64(level.vectors), body)
 
     def body(number: IRValue, state: list[IRValue]) -> list[IRValue]:
-        vectors(builder.mul(number, i64(level.width)), level.width)
+        blocks(builder.mul(number, i64(level.width)), level.width)
         return state
 
     if whole:
         loop(builder, i64(whole), body)
     if rest:
-        vectors(i64(whole * level.width), rest)
+        blocks(i64(whole * level.width), rest)
+
+
+def _block_function(module: Any, level: Level, direction: str, columns: int) -> Any:
+    """The LLVM function of one block, shared by all buffers: a flat buffer may hold hundreds."""
+    floats = FLOAT.as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [floats, I64, floats])
+    function = declare(module, kind, f"instjit_{direction}_{level.lanes}_{level.width}_{columns}")
+    if function.is_declaration:
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        rows, stride, slots = function.args
+        write = _load_block if direction == "load" else _store_block
+        write(builder, level, rows, stride, slots, columns)
+        builder.ret_void()
+    return function
 
 
 def _load_block(

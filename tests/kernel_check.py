@@ -21,7 +21,7 @@ from instjit.kernels.target import Level, detect
 from instjit.passes import PASSES, Pass
 
 WIDE_EVERY = 5
-"""The slot and flat-buffer variants of every fifth model, ``inline`` of every tenth: each compiles anew."""
+"""Slots and flat buffers of every fifth model, ``inline`` of every tenth: each compiles anew."""
 
 
 def disagreements(seed: int, level: Level, passes: tuple[Pass, ...] = PASSES) -> list[str]:

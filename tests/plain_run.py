@@ -13,14 +13,14 @@ from instjit.passes import Pass
 from instjit.variant import Compiled
 
 
-def form_of(
-    model: ij.Model, level: str, variant: Variant, passes: tuple[Pass, ...]
-) -> Compiled:
+def form_of(model: ij.Model, level: str, variant: Variant, passes: tuple[Pass, ...]) -> Compiled:
     """A variant of the model's kernel; nothing is compiled."""
     return Compiled(model, ij.cost(model), LEVELS[level], variant, passes)
 
 
-def run_tiles(form: Compiled, rows: np.ndarray, start: int = 0, stop: int | None = None) -> np.ndarray:
+def run_tiles(
+    form: Compiled, rows: np.ndarray, start: int = 0, stop: int | None = None
+) -> np.ndarray:
     """Columns start .. stop of the variant's output for rows of its input, tile by tile."""
     stop = form.program.width_out if stop is None else stop
     out = np.full((len(rows), stop - start), np.nan, np.float32)

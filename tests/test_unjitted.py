@@ -6,7 +6,6 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from golden_cases import EXPORTED, RUNNABLE
 from plain_run import buffers_after, form_of, run_in_place, run_row, run_tiles, same_bits
 from random_models import random_model
 
@@ -58,25 +57,6 @@ def test_slots_and_flat_buffers_give_the_bits_of_the_reference(first) -> None:
         flat[:, : model.input_size] = rows
         after = run_in_place(form_of(model, level, "buffer", passes), flat)
         assert same_bits(after, buffers_after(model, flat)), seed
-
-
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("exported", EXPORTED, ids=lambda exported: exported.name)
-def test_exported_models_are_within_their_tolerance(exported, level) -> None:
-    model = ij.load(exported.model)
-    form = form_of(model, level, "output", PASSES)
-    rows = np.ascontiguousarray(exported.inputs)
-    np.testing.assert_allclose(run_tiles(form, rows), exported.outputs, exported.rtol, exported.atol)
-    assert same_bits(run_row(form, rows[0]), run_tiles(form, rows)[0])
-
-
-@pytest.mark.parametrize("case", RUNNABLE, ids=lambda case: case.id)
-def test_golden_cases_are_within_their_tolerance(case) -> None:
-    model = ij.load(case.text, check=False)
-    rows = np.ascontiguousarray(case.inputs)
-    tiled = run_tiles(form_of(model, "avx2", "output", PASSES), rows)
-    assert same_bits(tiled, reference.run(model, rows))
-    np.testing.assert_allclose(tiled, case.outputs, case.rtol, case.atol)
 
 
 @pytest.mark.parametrize("level", LEVELS)

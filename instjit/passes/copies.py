@@ -23,7 +23,10 @@ from instjit.program import (
 
 
 def forward_copies(program: Program) -> Program:
-    """Let the readers of a copied region read where the copy came from. The copies that are left are dead."""
+    """Let the readers of a copied region read where the copy came from.
+
+    Copies that nobody reads any more are left to ``drop_dead``.
+    """
     steps = list(program.steps)
     accesses = Accesses(steps)
     loaded = {column.view.region for column in program.loads}
@@ -89,7 +92,8 @@ def _writes(accesses: Accesses, number: int, view: View) -> bool:
 def compose(read: Read, copied: Read, shift: int, count: int) -> Read:
     """The read of a copy's source that gives what ``read`` finds in the copy.
 
-    ``shift`` is where the read starts, counted from the copy's first slot; ``count`` the elements read.
+    ``shift`` is where the read starts, counted from the copy's first slot; ``count`` the elements
+    read.
     """
     if copied.index == EACH:
         return Read(copied.region, copied.start + shift, read.index)

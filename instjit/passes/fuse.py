@@ -18,13 +18,14 @@ from instjit.passes.access import (
 from instjit.program import EACH, Expression, Gemm, Lookup, Map, Program, Read, Step, step_reads
 
 LARGEST = 48
-"""Nodes of a fused expression; longer ones gain nothing and deepen the recursion of all that walks them."""
+"""Nodes of a fused expression: longer ones gain nothing and deepen the recursion over them."""
 
 
 def fuse(program: Program) -> Program:
     """Write the producer of a region into its only reader, when that reads it element by element.
 
-    The fused step stands where the reader stood, so whatever the producer reads must be unchanged there.
+    The fused step stands where the reader stood, so whatever the producer reads must be unchanged
+    there.
     """
     steps: list[Step | None] = list(program.steps)
     accesses = Accesses(steps)

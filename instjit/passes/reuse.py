@@ -10,8 +10,9 @@ from instjit.program import EACH, Map, Program, Step, reads, step_reads
 def reuse_regions(program: Program) -> Program:
     """Choose an offset for every region, first fit over the steps in order.
 
-    A region lives from its first write to its last read. Regions of one step never overlap, with one
-    exception: a Map may write over a region that dies in it, if it reads that element by element.
+    A region lives from its first write to its last read. Regions of one step never overlap, with
+    one exception: a Map may write over a region that dies in it, if it reads that element by
+    element.
     """
     last = _last_use(program)
     offsets = [0] * len(program.regions)
