@@ -18,6 +18,7 @@ INF, NAN = math.inf, math.nan
 TINY = 2.0**-149
 Float32 = npt.NDArray[np.float32]
 
+
 def f32(*values: float) -> Float32:
     return np.array(values, dtype=np.float32)
 

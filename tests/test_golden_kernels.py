@@ -1,6 +1,6 @@
 """The golden models through the generated text and through compiled kernels.
 
-The text runs as plain Python for every model. Kernels compile the exported models and cases that cover
+The text runs as plain Python for every model. Kernels compile the exported models and cases that
 every instruction and activation; the sweep compiles all of them.
 """
 

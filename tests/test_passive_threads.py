@@ -1,4 +1,4 @@
-"""Numba's pool waits asleep: a spinning worker turns microseconds into milliseconds on a busy machine."""
+"""Numba's pool waits asleep: spinning workers turn microseconds into milliseconds elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ PROGRAM = """
 import os
 import instjit
 from instjit import threads
-model = instjit.Model([2, 2], [instjit.Dot(0, 1, weights=0)], weights=[[[1, 2], [3, 4]]], feature_size=2)
+dot = instjit.Dot(0, 1, weights=0)
+model = instjit.Model([2, 2], [dot], weights=[[[1, 2], [3, 4]]], feature_size=2)
 threads.available = lambda: 2
 kernel = instjit.compile(model)
 kernel.predict([[1, 2]])
