@@ -83,6 +83,10 @@ class Kernel:
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"a Kernel is immutable: {name} cannot be deleted")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the model and the options; the copy compiles on first use."""
+        return Kernel, (self.model, self._level, self._threads, self._passes)
+
     def __repr__(self) -> str:
         form = self._variant("output")
         steps = f"{len(self.model.instructions)} instructions"

@@ -1,7 +1,7 @@
 """The golden models through the generated text and through compiled kernels.
 
-The text runs as plain Python for every model. Kernels compile the exported models and cases that
-every instruction and activation; the sweep compiles all of them.
+The text runs as plain Python for every model. Kernels compile the exported models, and cases that
+together hold every instruction and activation; the sweep compiles all of them.
 """
 
 from __future__ import annotations
