@@ -14,7 +14,7 @@ from instjit.variant import Compiled
 PARALLEL_SECONDS = 20e-6
 """Work on one thread from which a second one is woken: a hand-over takes 2 to 4 us."""
 
-PIECES = 8
+PIECES = 64
 """Claims of each thread in a large batch: one that loses its core holds up an eighth of it."""
 
 

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from typing import Literal as OneOf
 
-import numpy as np
-
 from instjit.program import (
     EACH,
     Accumulator,
@@ -31,6 +29,7 @@ from instjit.program import (
     reads,
     step_reads,
 )
+from instjit.slot_set import SlotSet
 
 if TYPE_CHECKING:
     from instjit.model import Model
@@ -95,8 +94,8 @@ class Lowering:
         self._steps: list[Step] = []
         self._loads: list[Column] = []
         self._stores: list[Column] = []
-        self._written: list[np.ndarray] = []
-        self._unwritten_reads: list[np.ndarray | None] = []
+        self._written: list[SlotSet] = []
+        self._unwritten_reads: list[SlotSet] = []
         self._created_at: list[int] = []
         self._first_regions: dict[int, int] = {}
         self._current: list[int | None] = [None] * len(model.buffers)
@@ -171,7 +170,7 @@ class Lowering:
     def load(self, buffer: int, column: int) -> None:
         """Let the caller's columns from ``column`` be the buffer's first value."""
         view = self.target(buffer)
-        self._written[view.region][:] = True
+        self._written[view.region].add(view.start, view.stop)
         self._loads.append(Column(column, view))
 
     def store(self, buffer: int, column: int) -> None:
@@ -186,8 +185,9 @@ class Lowering:
         """The program, with zero fills in front of the steps that need them."""
         fills: dict[int, list[Step]] = {}
         for region, needed in enumerate(self._unwritten_reads):
-            if needed is not None:
-                fills.setdefault(self._created_at[region], []).extend(_fills(region, needed))
+            runs = needed.runs()
+            zeros = [Map(View(region, start, stop - start), Literal(0.0)) for start, stop in runs]
+            fills.setdefault(self._created_at[region], []).extend(zeros)
         steps: list[Step] = []
         for number, step in enumerate(self._steps):
             steps += fills.get(number, [])
@@ -204,26 +204,19 @@ class Lowering:
     def unwritten(self) -> Iterator[tuple[int, int, int]]:
         """(buffer, start, stop) of the slots that ``finish`` fills."""
         for region, needed in enumerate(self._unwritten_reads):
-            if needed is not None:
-                for start, stop in _runs(needed):
-                    yield self._first_regions[region], start, stop
+            for start, stop in needed.runs():
+                yield self._first_regions[region], start, stop
 
     def _append(self, step: Step) -> None:
         for view in step_reads(step):
             self._note_read(view)
         self._steps.append(step)
         target = step.target
-        self._written[target.region][target.start : target.stop] = True
+        self._written[target.region].add(target.start, target.stop)
 
     def _note_read(self, view: View) -> None:
-        written = self._written[view.region][view.start : view.stop]
-        if written.all():
-            return
-        needed = self._unwritten_reads[view.region]
-        if needed is None:
-            needed = np.zeros(self._sizes[view.region], dtype=bool)
-            self._unwritten_reads[view.region] = needed
-        needed[view.start : view.stop] |= ~written
+        for start, stop in self._written[view.region].missing(view.start, view.stop):
+            self._unwritten_reads[view.region].add(start, stop)
 
     def _region_of(self, buffer: int) -> int:
         region = self._current[buffer]
@@ -235,17 +228,7 @@ class Lowering:
 
     def _new_region(self, size: int) -> int:
         self._sizes.append(size)
-        self._written.append(np.zeros(size, dtype=bool))
-        self._unwritten_reads.append(None)
+        self._written.append(SlotSet(size))
+        self._unwritten_reads.append(SlotSet(size))
         self._created_at.append(len(self._steps))
         return len(self._sizes) - 1
-
-
-def _fills(region: int, needed: np.ndarray) -> list[Step]:
-    runs = _runs(needed)
-    return [Map(View(region, start, stop - start), Literal(0.0)) for start, stop in runs]
-
-
-def _runs(marked: np.ndarray) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], marked.view(np.int8), [0])))).tolist()
-    return list(zip(edges[::2], edges[1::2], strict=True))

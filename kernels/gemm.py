@@ -12,7 +12,7 @@ Row form: the same sums with outputs (or, narrow, chains) across the vector.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -98,27 +98,15 @@ class TileGemm:
                         state[n] = vector.fma(weight, lanes[j], state[n])
             return state
 
-        whole, rest = divmod(spec.depth, spec.chains)
-        if whole:
-            state = loop(
-                self.builder,
-                i64(whole),
-                lambda i, s: step(self.builder.mul(i, i64(spec.chains)), list(s), spec.chains),
-                state,
-            )
-        state = step(i64(whole * spec.chains), list(state), rest)
-        return [self._joined(state, o, vectors) for o in range(count)]
-
-    def _joined(self, state: Sequence[IRValue], o: int, vectors: int) -> list[IRValue]:
-        chains = self.spec.chains
-        sums = [
-            [state[(o * chains + c) * vectors + j] for c in range(chains)] for j in range(vectors)
+        state = _over_depth(self.builder, spec, step, state)
+        chained = spec.chains * vectors
+        return [
+            [
+                _joined(vector, state[o * chained + j : (o + 1) * chained : vectors])
+                for j in range(vectors)
+            ]
+            for o in range(count)
         ]
-        half = chains // 2
-        while half:
-            sums = [[self.vector.add(s[c], s[c + half]) for c in range(half)] for s in sums]
-            half //= 2
-        return [s[0] for s in sums]
 
     def _lanes(self, row: IRValue, v: int) -> IRValue:
         return load(
@@ -196,6 +184,32 @@ class TileGemm:
             emit(block_at(i64(whole * step)), rest)
 
 
+def _over_depth(
+    builder: Builder,
+    spec: GemmSpec,
+    step: Callable[[IRValue, list[IRValue], int], list[IRValue]],
+    state: list[IRValue],
+) -> list[IRValue]:
+    """Run ``step(k, state, chains)`` over the depth, all chains at a time, then what is left."""
+    whole, rest = divmod(spec.depth, spec.chains)
+    if whole:
+        state = loop(
+            builder,
+            i64(whole),
+            lambda i, s: step(builder.mul(i, i64(spec.chains)), list(s), spec.chains),
+            state,
+        )
+    return step(i64(whole * spec.chains), list(state), rest)
+
+
+def _joined(vector: VectorArithmetic, sums: list[IRValue]) -> IRValue:
+    """Sum of the chains: each takes the one half as many further on, until one is left."""
+    while len(sums) > 1:
+        half = len(sums) // 2
+        sums = [vector.add(sums[c], sums[c + half]) for c in range(half)]
+    return sums[0]
+
+
 def row_sums(
     builder: Builder, spec: GemmSpec, level: Level, x: IRValue, w: IRValue, out: IRValue
 ) -> None:
@@ -262,23 +276,11 @@ def _panel_row(
                 state[n] = vector.fma(held, vector.splat(scalar), state[n])
         return state
 
-    whole, rest = divmod(spec.depth, spec.chains)
-    if whole:
-        state = loop(
-            builder,
-            i64(whole),
-            lambda i, s: step(builder.mul(i, i64(spec.chains)), list(s), spec.chains),
-            state,
-        )
-    state = step(i64(whole * spec.chains), list(state), rest)
+    state = _over_depth(builder, spec, step, state)
     for p, ((start, width), vector) in enumerate(zip(pieces, arithmetics, strict=True)):
-        sums = state[p * spec.chains : (p + 1) * spec.chains]
-        half = spec.chains // 2
-        while half:
-            sums = [vector.add(sums[c], sums[c + half]) for c in range(half)]
-            half //= 2
+        total = _joined(vector, state[p * spec.chains : (p + 1) * spec.chains])
         valid = min(width, part.outputs - start)
-        store_part(builder, sums[0], builder.gep(out, [i64(start)]), valid, width)
+        store_part(builder, total, builder.gep(out, [i64(start)]), valid, width)
 
 
 def _pieces(width: int, vector: int) -> list[tuple[int, int]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from instjit.errors import CompileError, Problem
 from instjit.kernels.packing import (
     DIRECTORY,
     LINE_FLOATS,
@@ -78,17 +79,13 @@ def bind(program: Program, model: Model, places: Layout, panel: int) -> tuple[Fl
     panel
         Outputs of a full panel (``Level.panel``).
     """
-    tables = [
-        pack_table(
-            model.maps[step.table].keys_array, model.maps[step.table].values_array, step.default
-        )
-        for step in program.steps
-        if isinstance(step, Lookup)
-    ]
-    k = aligned_floats(places.floats + sum(table.values.size for table in tables))
-    n = np.zeros(
-        places.integers + sum(len(t.keys) + len(t.rows) for t in tables) + 1, dtype=np.int32
-    )
+    lookups = [step for step in program.steps if isinstance(step, Lookup)]
+    maps = {step.table: model.maps[step.table] for step in lookups}
+    tables = {number: pack_table(m.keys_array, m.values_array) for number, m in maps.items()}
+    defaults = sum(len(step.default) for step in lookups)
+    k = _floats(places.floats + defaults + sum(table.values.size for table in tables.values()))
+    held = sum(len(table.keys) + len(table.dense) for table in tables.values())
+    n = np.zeros(places.integers + held + 1, dtype=np.int32)
     for slots, at in places.lists.items():
         n[at : at + len(slots)] = slots
     for vector, at in places.vectors.items():
@@ -96,29 +93,42 @@ def bind(program: Program, model: Model, places: Layout, panel: int) -> tuple[Fl
     for weights, at in places.blocks.items():
         block = gemm_block(model.weights[weights], model.bias[weights], panel)
         k[at : at + len(block)] = block
-    _bind_tables(tables, places, k, n)
+    _bind_tables(lookups, tables, places, k, n)
     k.setflags(write=False)
     n.setflags(write=False)
     return k, n
 
 
-def _bind_tables(tables: Iterable[PackedTable], places: Layout, k: Floats, n: Integers) -> None:
+def _bind_tables(
+    lookups: Sequence[Lookup],
+    tables: Mapping[int, PackedTable],
+    places: Layout,
+    k: Floats,
+    n: Integers,
+) -> None:
     floats, integers = places.floats, places.integers
-    for table, at in zip(tables, places.directories, strict=True):
-        keys_at, rows_at = integers, integers + len(table.keys)
-        n[at : at + DIRECTORY] = (
-            keys_at,
-            len(table.keys),
-            table.first,
-            len(table.rows),
-            rows_at,
-            floats,
-        )
-        n[keys_at:rows_at] = table.keys
-        n[rows_at : rows_at + len(table.rows)] = table.rows
+    shared: dict[int, tuple[int, ...]] = {}
+    for number, table in tables.items():
+        dense_at = integers + len(table.keys)
+        end = dense_at + len(table.dense)
+        n[integers:dense_at] = table.keys
+        n[dense_at:end] = table.dense
         k[floats : floats + table.values.size] = table.values.ravel()
-        integers = rows_at + len(table.rows)
-        floats += table.values.size
+        entry = (integers, len(table.keys), table.first, len(table.dense), dense_at, floats)
+        shared[number] = entry
+        integers, floats = end, floats + table.values.size
+    for step, at in zip(lookups, places.directories, strict=True):
+        n[at : at + DIRECTORY] = (*shared[step.table], floats)
+        k[floats : floats + len(step.default)] = step.default
+        floats += len(step.default)
+
+
+def _floats(count: int) -> Floats:
+    """The array ``k``; its places are written as int32 in ``n``."""
+    if count >= 2**31:
+        sentence = f"the model's constants take {count} floats, a kernel holds {2**31 - 1}"
+        raise CompileError(Problem("TooManyConstants", sentence, fields={"floats": count}))
+    return aligned_floats(count)
 
 
 def _whole_lines(floats: int) -> int:

@@ -9,7 +9,6 @@ lookup, then keys.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +19,9 @@ from instjit.program import chains
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int32]
 
-DIRECTORY = 6
-"""Entries of a lookup's directory: keys' place and count, first dense key, dense span and rows'
-place, values' place."""
+DIRECTORY = 7
+"""Entries of a lookup's directory: the keys' place and count, the first dense key, the dense
+index's length and place, the places of the values and of the default."""
 
 DENSE_SPAN = 4096
 """A table whose keys span no more than this, or four times their number, is indexed directly."""
@@ -103,16 +102,16 @@ def aligned_floats(count: int) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class PackedTable:
-    """A lookup's keys, dense index and rows of values; row 0 is the default."""
+    """A map's keys, its rows of values, and, where the keys lie close, 1 + the row of each key."""
 
     keys: Integers
     first: int
-    rows: Integers
+    dense: Integers
     values: Floats
 
 
-def pack_table(keys: Integers, values: Floats, default: Sequence[float]) -> PackedTable:
-    """Pack a table whose keys ascend.
+def pack_table(keys: Integers, values: Floats) -> PackedTable:
+    """Pack a map whose keys ascend; every lookup in it shares the result.
 
     Parameters
     ----------
@@ -120,15 +119,10 @@ def pack_table(keys: Integers, values: Floats, default: Sequence[float]) -> Pack
         int32 [entries], ascending.
     values
         float32 [entries][size].
-    default
-        ``size`` numbers for an absent key.
     """
-    rows = np.concatenate(
-        [np.asarray(default, dtype=np.float32)[None, :], values.reshape(len(keys), len(default))]
-    )
     span = int(keys[-1]) - int(keys[0]) + 1 if len(keys) else 0
     if span == 0 or span > max(DENSE_SPAN, 4 * len(keys)):
-        return PackedTable(keys, 0, np.zeros(0, dtype=np.int32), rows)
+        return PackedTable(keys, 0, np.zeros(0, dtype=np.int32), values)
     dense = np.zeros(span, dtype=np.int32)
     dense[keys.astype(np.int64) - int(keys[0])] = np.arange(1, len(keys) + 1, dtype=np.int32)
-    return PackedTable(keys, int(keys[0]), dense, rows)
+    return PackedTable(keys, int(keys[0]), dense, values)

@@ -12,7 +12,7 @@ import numpy as np
 
 from instjit.arithmetic import NumpyArithmetic
 from instjit.kernels.located import CONSTRUCTORS, Located, Place, evaluate
-from instjit.kernels.packing import Floats, Integers, narrow, padded, panels
+from instjit.kernels.packing import DIRECTORY, Floats, Integers, narrow, padded, panels
 from instjit.kernels.specs import ColumnsSpec, GemmSpec, LookupSpec, MapSpec, ReduceSpec
 from instjit.kernels.target import Level
 from instjit.summation import maximum_of, product, sum_of
@@ -101,8 +101,8 @@ def _lookup(spec: LookupSpec) -> StepFunction:
 
 def _row_at(spec: LookupSpec, identity: float, n: Integers) -> int:
     """Place in ``k`` of the id's row of values."""
-    keys_at, count, first, span, dense_at, values_at = (
-        int(n[spec.directory + e]) for e in range(6)
+    keys_at, count, first, span, dense_at, values_at, default_at = (
+        int(n[spec.directory + e]) for e in range(DIRECTORY)
     )
     key = _key(identity)
     row = 0
@@ -110,7 +110,7 @@ def _row_at(spec: LookupSpec, identity: float, n: Integers) -> int:
         row = int(n[dense_at + key - first]) if 0 <= key - first < span else 0
     elif key in (keys := list(n[keys_at : keys_at + count])):
         row = keys.index(key) + 1
-    return values_at + row * spec.size
+    return values_at + (row - 1) * spec.size if row else default_at
 
 
 def _key(identity: float) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from llvmlite import ir
+from numba.core import cgutils
 
+from instjit.kernels.packing import DIRECTORY
 from instjit.kernels.simd import I32, I64, Builder, IRValue, VectorArithmetic, i64
 
 INT32_MAX = 2147483647.0
@@ -13,15 +15,17 @@ INT32_MIN = -2147483648.0
 def row_of(
     builder: Builder, identity: IRValue, directory: IRValue, n: IRValue, k: IRValue, size: int
 ) -> IRValue:
-    """Pointer to the ``size`` floats of the id's row, row 0 (the default) where the key is absent.
+    """Pointer to the ``size`` floats of the id's row, or of the default where the key is absent.
 
     ``directory`` points at the lookup's entries in ``n`` (see ``packing.DIRECTORY``).
     """
     key = key_of(builder, identity)
-    entry = [builder.load(builder.gep(directory, [i64(e)]), align=4) for e in range(6)]
-    keys_at, count, _, span, dense_at, values_at = (builder.zext(value, I64) for value in entry)
+    entry = [builder.load(builder.gep(directory, [i64(e)]), align=4) for e in range(DIRECTORY)]
+    keys_at, count, _, span, dense_at, values_at, default_at = (
+        builder.zext(value, I64) for value in entry
+    )
     place = builder.sub(builder.sext(key, I64), builder.sext(entry[2], I64))
-    number = builder.alloca(I32)
+    number = cgutils.alloca_once(builder, I32)
     with builder.if_else(builder.icmp_unsigned(">", span, i64(0))) as (dense, sparse):
         with dense:
             builder.store(ir.Constant(I32, 0), number)
@@ -30,7 +34,10 @@ def row_of(
                 builder.store(row, number)
         with sparse:
             builder.store(_bisected(builder, key, n, keys_at, count), number)
-    at = builder.add(values_at, builder.mul(builder.zext(builder.load(number), I64), i64(size)))
+    found = builder.zext(builder.load(number), I64)
+    row = builder.mul(builder.sub(found, i64(1)), i64(size))
+    absent = builder.icmp_unsigned("==", found, i64(0))
+    at = builder.select(absent, default_at, builder.add(values_at, row))
     return builder.gep(k, [at])
 
 
@@ -51,8 +58,8 @@ def _bisected(
     builder: Builder, key: IRValue, n: IRValue, keys_at: IRValue, count: IRValue
 ) -> IRValue:
     """1 + the place of the key among ``count`` ascending ones, 0 where it is not there."""
-    low = builder.alloca(I64)
-    high = builder.alloca(I64)
+    low = cgutils.alloca_once(builder, I64)
+    high = cgutils.alloca_once(builder, I64)
     builder.store(i64(0), low)
     builder.store(count, high)
     test, body, done = (builder.append_basic_block(name) for name in ("test", "halve", "found"))

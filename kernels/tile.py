@@ -7,9 +7,10 @@ from typing import Any
 
 from llvmlite import ir
 
+from instjit.functions import FUNCTIONS
 from instjit.kernels import search, transfer
 from instjit.kernels.gemm import Block, TileGemm
-from instjit.kernels.located import Located, Place, evaluate, operations
+from instjit.kernels.located import Located, Place, evaluate, operations, places
 from instjit.kernels.packing import LINE_FLOATS
 from instjit.kernels.simd import (
     I64,
@@ -293,8 +294,6 @@ def pointers_of(
     value: Located, held: Sequence[IRValue]
 ) -> dict[Place, tuple[IRValue, IRValue | None]]:
     """The base pointer of each place of a value, and a gather's list."""
-    from instjit.kernels.located import places
-
     remaining = iter(held)
     found: dict[Place, tuple[IRValue, IRValue | None]] = {}
     for place in places(value):
@@ -304,7 +303,5 @@ def pointers_of(
 
 
 def _join(function: str, arithmetic: Any) -> Callable[[IRValue, IRValue], IRValue]:
-    from instjit.functions import FUNCTIONS
-
     sequence = FUNCTIONS[function].sequence
     return lambda a, b: sequence(arithmetic, a, b)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from plain_run import form_of
+from plain_run import form_of, run_tiles
 from random_models import random_model
 
+import instjit as ij
 from instjit.kernels import plain
 from instjit.kernels.located import Total
 from instjit.kernels.packing import (
     DENSE_SPAN,
     LINE_FLOATS,
+    PackedTable,
     aligned_floats,
     block_floats,
     gemm_block,
@@ -102,13 +104,15 @@ def a_table(keys) -> tuple[np.ndarray, np.ndarray]:
     return keys, np.arange(2 * len(keys), dtype=np.float32).reshape(-1, 2)
 
 
-def looked_up(table, key: int) -> np.ndarray:
-    """The row of a key by the rules of a packed table."""
-    if len(table.rows):
-        inside = 0 <= key - table.first < len(table.rows)
-        return table.values[table.rows[key - table.first] if inside else 0]
-    places = np.flatnonzero(table.keys == key)
-    return table.values[places[0] + 1 if len(places) else 0]
+def looked_up(table: PackedTable, key: int) -> np.ndarray | None:
+    """The row of a key by the rules of the directory, None where it is absent."""
+    number = 0
+    if len(table.dense):
+        place = key - table.first
+        number = int(table.dense[place]) if 0 <= place < len(table.dense) else 0
+    elif key in table.keys:
+        number = table.keys.tolist().index(key) + 1
+    return table.values[number - 1] if number else None
 
 
 TABLES = {
@@ -125,15 +129,15 @@ TABLES = {
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_table_gives_each_key_its_row_and_others_the_default(name) -> None:
+def test_a_table_gives_each_key_its_row_and_others_none(name) -> None:
     keys, dense = TABLES[name]
     keys, values = a_table(keys)
-    table = pack_table(keys, values, (-1.0, -2.0))
-    assert bool(len(table.rows)) == dense
+    table = pack_table(keys, values)
+    assert bool(len(table.dense)) == dense
     for key, row in zip(keys.tolist(), values, strict=True):
         assert (looked_up(table, key) == row).all()
     for key in {-(2**31), 2**31 - 1, -6, 3, 50} - set(keys.tolist()):
-        assert looked_up(table, key).tolist() == [-1, -2]
+        assert looked_up(table, key) is None
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -143,3 +147,19 @@ def test_constants_are_read_only_and_aligned(seed) -> None:
     for array in (form.k, form.n):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
+
+
+def test_lookups_in_one_map_share_its_packed_values() -> None:
+    entries = {key: [key, key + 0.5] for key in range(1000)}
+    count = 8
+    model = ij.Model(
+        [count, 2 * count],
+        [ij.MapTransform(0, 1, i, 2 * i, 0, 2, (-float(i), 0.0)) for i in range(count)],
+        maps=[entries],
+        feature_size=count,
+    )
+    form = form_of(model, "avx512", "output", PASSES)
+    assert len(form.k) < 2 * 1000 + 2 * count + 64
+    rows = np.arange(count, dtype=np.float32)[None, :] * 300
+    wanted = [[v, v + 0.5] if v < 1000 else [-float(i), 0.0] for i, v in enumerate(rows[0])]
+    assert run_tiles(form, rows).reshape(count, 2).tolist() == wanted

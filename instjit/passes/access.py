@@ -43,17 +43,6 @@ class Accesses:
                     return True
         return False
 
-    def touched_between(self, view: View, first: int, last: int) -> bool:
-        """Whether a step after ``first`` and before ``last`` writes or reads a slot of the view."""
-        if self.written_between([view], first, last):
-            return True
-        numbers = self.readers[view.region]
-        for number in numbers[bisect_right(numbers, first) : bisect_left(numbers, last)]:
-            step = self.steps[number]
-            if step is not None and any(view.overlaps(read) for read in step_reads(step)):
-                return True
-        return False
-
     @staticmethod
     def _insert(numbers: list[int], number: int) -> None:
         at = bisect_left(numbers, number)

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
-from instjit.program import Program, Step, View, step_reads
+from instjit.program import Program, Step, step_reads
+from instjit.slot_set import SlotSet
 
 
 def drop_dead(program: Program) -> Program:
     """Keep the steps that a store or a kept step reads from, slot by slot, found from the end."""
-    live: dict[int, np.ndarray] = {}
-
-    def slots(view: View) -> np.ndarray:
-        if view.region not in live:
-            live[view.region] = np.zeros(program.regions[view.region], dtype=bool)
-        part: np.ndarray = live[view.region][view.start : view.stop]
-        return part
-
+    live = [SlotSet(size) for size in program.regions]
     for column in program.stores:
-        slots(column.view)[:] = True
+        live[column.view.region].add(column.view.start, column.view.stop)
     kept: list[Step] = []
     for step in reversed(program.steps):
-        target = slots(step.target)
-        if not target.any():
+        target = step.target
+        if not live[target.region].any(target.start, target.stop):
             continue
-        target[:] = False
+        live[target.region].remove(target.start, target.stop)
         for view in step_reads(step):
-            slots(view)[:] = True
+            live[view.region].add(view.start, view.stop)
         kept.append(step)
     return replace(program, steps=tuple(reversed(kept)))
