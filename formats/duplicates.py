@@ -1,4 +1,8 @@
-"""Keys that stand twice in one object of a JSON text, which JSON decoders keep silent about."""
+"""Keys that stand twice in one object of a JSON text, which JSON decoders keep silent about.
+
+Everywhere in the text, fields that no reader of models knows included: which of two values counts
+differs between decoders, so such a file is not the same file to two programs.
+"""
 
 from __future__ import annotations
 

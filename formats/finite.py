@@ -30,4 +30,6 @@ def not_finite_in_map(table: LookupTable, path: str) -> Iterator[Problem]:
     if position is not None:
         row = position[0]
         values = table.values[row]
-        yield from not_finite(values, f"{path}.{table.keys[row]}", "NonFiniteNumber")
+        key = table.keys[row]
+        shown = repr(key[:40]) if isinstance(key, str) else key
+        yield from not_finite(values, f"{path}.{shown}", "NonFiniteNumber")

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 import numpy as np
 import orjson
 
 from instjit.arithmetic import FloatArray
-from instjit.arrays import matrix, vector
+from instjit.arrays import INTEGERS, matrix, vector
+from instjit.collecting import Collected
 from instjit.errors import FormatError, ModelError, Problem
 from instjit.formats.duplicates import duplicate_keys
 from instjit.formats.finite import not_finite, not_finite_in_map
@@ -27,9 +27,6 @@ from instjit.ops.wire import Wire, WireField, wire_fields
 _MISSING = object()
 _NUMBERS = frozenset({int, float})
 _SHOWN = 40
-
-MOST_PROBLEMS = 1000
-"""Faults of one file that are kept: a list of ten million nulls is no use to anyone."""
 
 
 def sniff(head: bytes) -> bool:
@@ -71,16 +68,16 @@ def _parse(text: bytes, limits: Limits) -> Any:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise FormatError(Problem("ParseError", f"not valid JSON: {error}")) from None
-    repeated = list(islice(duplicate_keys(text), MOST_PROBLEMS))
-    if repeated:
-        raise FormatError(
-            Problem(
-                "ParseError",
-                f"byte {place}: key {_shown(key)} stands twice in one object",
-                fields={"key": key, "offset": place},
-            )
-            for key, place in repeated
+    repeated = Collected(
+        Problem(
+            "ParseError",
+            f"byte {place}: key {_shown(key)} stands twice in one object",
+            fields={"key": key, "offset": place},
         )
+        for key, place in duplicate_keys(text)
+    )
+    if repeated.count:
+        raise FormatError(repeated.problems())
     return document
 
 
@@ -89,7 +86,7 @@ class _Decoder:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.problems: list[Problem] = []
+        self.faults = Collected()
 
     def model(self, document: Any) -> Model:
         if not isinstance(document, Mapping):
@@ -104,8 +101,8 @@ class _Decoder:
         parameters = self._part(document, "parameters", self._vector, most.arrays, required=False)
         maps = self._part(document, "maps", self._map, most.arrays, required=False)
         validation_data = self._optional(document, "validation_data", self._validation_data)
-        if self.problems:
-            raise FormatError(self.problems)
+        if self.faults.count:
+            raise FormatError(self.faults.problems())
         return Model(
             sizes,
             instructions,
@@ -119,12 +116,11 @@ class _Decoder:
         )
 
     def _fault(self, path: str, wanted: str, value: Any) -> None:
-        if len(self.problems) < MOST_PROBLEMS:
-            self.problems.append(_parse_error(path, wanted, value))
+        self.faults.add(_parse_error(path, wanted, value))
 
     def _bounded(self, name: str, actual: int, most: int) -> None:
         if actual > most:
-            self.problems.append(_over(name, actual, most))
+            self.faults.add(_over(name, actual, most))
 
     def _optional(self, document: Mapping[str, Any], key: str, read: Any) -> Any:
         value = document.get(key)
@@ -137,7 +133,7 @@ class _Decoder:
         if not required and (value is None or value is _MISSING):
             return []
         if isinstance(value, Sequence) and len(value) > most:
-            self.problems.append(_over(f"entries of {key}", len(value), most))
+            self.faults.add(_over(f"entries of {key}", len(value), most))
             return []
         return self._list(value, key, read)
 
@@ -150,16 +146,16 @@ class _Decoder:
         return [read(item, f"{path}[{number}]") for number, item in enumerate(value)]
 
     def _index(self, value: Any, path: str) -> int:
-        number = _integer(value)
-        if number is None or number < 0:
+        number = self._slot(value, path, Wire.INDEX.value)
+        if number < 0:
             self._fault(path, Wire.INDEX.value, value)
             return 0
         return number
 
-    def _slot(self, value: Any, path: str) -> int:
+    def _slot(self, value: Any, path: str, wanted: str = "an integer") -> int:
         number = _integer(value)
-        if number is None:
-            self._fault(path, "an integer", value)
+        if number is None or number not in INTEGERS:
+            self._fault(path, wanted if number is None else f"{wanted}, of 64 bits", value)
             return 0
         return number
 
@@ -170,12 +166,17 @@ class _Decoder:
         if not isinstance(value, str):
             self._fault(path, "a string", value)
             return ""
-        self._bounded(f"bytes in {path}", len(value.encode()), self.limits.name_bytes)
+        try:
+            size = len(value.encode())
+        except UnicodeEncodeError:  # a lone surrogate, which JSON text cannot hold
+            self._fault(path, "a string of valid Unicode", value)
+            return ""
+        self._bounded(f"bytes in {path}", size, self.limits.name_bytes)
         return value
 
     def _vector(self, value: Any, path: str, kind: str = "NonFiniteNumber") -> FloatArray:
         array = self._array(vector, self._numbers(value, path), path)
-        self.problems.extend(not_finite(array, path, kind))
+        self.faults.extend(not_finite(array, path, kind))
         return array
 
     def _weights_vector(self, value: Any, path: str) -> FloatArray:
@@ -185,7 +186,7 @@ class _Decoder:
         if not (isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype.kind in "iuf"):
             value = self._list(value, path, self._numbers)
         array = self._array(matrix, value, path)
-        self.problems.extend(not_finite(array, path, kind))
+        self.faults.extend(not_finite(array, path, kind))
         return array
 
     def _array(self, freeze: Callable[[Any], FloatArray], numbers: Any, path: str) -> FloatArray:
@@ -211,7 +212,11 @@ class _Decoder:
         if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
             self._fault(path, "a number", value)
             return 0.0
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            self._fault(path, "a number of the size of a float", value)
+            return 0.0
 
     def _map(self, value: Any, path: str) -> LookupTable:
         if not isinstance(value, Mapping):
@@ -223,7 +228,7 @@ class _Decoder:
         if len(values) < len(rows):
             return LookupTable()
         table = LookupTable(zip(value, values, strict=True))
-        self.problems.extend(not_finite_in_map(table, path))
+        self.faults.extend(not_finite_in_map(table, path))
         return table
 
     def _validation_data(self, value: Any, path: str) -> ValidationData | None:
@@ -245,9 +250,9 @@ class _Decoder:
         if record is None:
             self._fault(f"{path}.type", "the name of an instruction", kind)
             return None
-        before = len(self.problems)
+        before = self.faults.count
         operands = {field.name: self._operand(value, path, field) for field in wire_fields(record)}
-        return record(**operands) if len(self.problems) == before else None
+        return record(**operands) if self.faults.count == before else None
 
     def _operand(self, document: Mapping[str, Any], path: str, field: WireField) -> Any:
         value = _required(document, field.name)
@@ -306,5 +311,7 @@ def _shown(value: Any) -> str:
         return "an object"
     if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
         return f"a list of {len(value)}"
+    if isinstance(value, int) and value not in INTEGERS:
+        return f"an integer of {value.bit_length()} bits"  # str refuses more than 4,300 digits
     text = repr(value[:_SHOWN] if isinstance(value, str) else value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."

@@ -20,7 +20,8 @@ VERBS = {
 EPILOG = """\
 results go to standard output, everything else to standard error
 exit codes: 0 good, 1 the model or a comparison is wrong, 2 usage, 3 a file is unreadable or over
-a limit, 4 an optional part is missing, 130 interrupted
+a limit, 4 an optional part is missing, 130 interrupted,
+141 the reader of the output is gone
 
 example:
   instjit run examples/digits/digits.json -i examples/digits/rows.csv \\
@@ -100,11 +101,14 @@ def _failed(error: BaseException) -> int:
     """One line for each problem, and the exit code; any other error is a fault of instjit."""
     from instjit.commands.model_file import is_over_a_limit
     from instjit.commands.text import complain
-    from instjit.errors import CompileError, FormatError, InputError, InstjitError
+    from instjit.counted import count
+    from instjit.errors import SHOWN_PROBLEMS, CompileError, FormatError, InputError, InstjitError
 
     if isinstance(error, InstjitError):
-        for problem in error.problems:
+        for problem in error.problems[:SHOWN_PROBLEMS]:
             complain(problem.message)
+        if len(error.problems) > SHOWN_PROBLEMS:
+            complain(f"and {count(len(error.problems) - SHOWN_PROBLEMS, 'more problem')}")
         if isinstance(error, FormatError) or is_over_a_limit(error):
             return UNREADABLE
         return USAGE if isinstance(error, InputError | CompileError) else WRONG

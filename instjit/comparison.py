@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from instjit.arithmetic import FloatArray
+from instjit.counted import count
 from instjit.errors import InputError, Problem
 
 THRESHOLD = 0.5
@@ -29,13 +31,16 @@ class Accuracy:
 
     @property
     def accuracy(self) -> float:
-        """Share of the rows that are right; 1 when there are none."""
-        return self.right / self.rows if self.rows else 1.0
+        """Share of the rows that are right; NaN when there are none."""
+        return self.right / self.rows if self.rows else math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class LargestError:
-    """The largest absolute difference, and where; infinite where only one side is NaN."""
+    """The largest absolute difference, and where.
+
+    Infinite where only one side is NaN, NaN when there are no rows.
+    """
 
     rows: int
     error: float
@@ -76,9 +81,10 @@ class Comparison:
         self._may_be_labels = expected_width == 1 and kind != "outputs"
         self._may_be_outputs = expected_width == width and kind != "labels"
         if not self._may_be_labels and not self._may_be_outputs:
-            wanted = {"labels": "1 column of labels", "outputs": f"{width} outputs"}
-            either = wanted.get(kind or "", f"1 column of labels or {width} outputs")
-            sentence = f"what is expected has {expected_width} columns, it must have {either}"
+            labels, values = "1 column of labels", count(width, "output")
+            either = {"labels": labels, "outputs": values}.get(kind or "", f"{labels} or {values}")
+            got = count(expected_width, "column")
+            sentence = f"what is expected has {got}, it must have {either}"
             raise InputError(Problem("ExpectedWidth", sentence))
         self._rows = 0
         self._right = 0
@@ -102,7 +108,7 @@ class Comparison:
         """What came out: of labels if they can be labels."""
         if self._may_be_labels:
             return Accuracy(self._rows, self._right)
-        return LargestError(self._rows, *self._worst)
+        return LargestError(self._rows, *(self._worst if self._rows else (math.nan, 0, 0)))
 
     def _add_labels(self, outputs: FloatArray, labels: Array) -> None:
         valid = (labels >= 0) & (labels < self._classes) & (labels == np.floor(labels))

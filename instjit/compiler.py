@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import IO, Any, TypeAlias
 
 from instjit import threads as thread_count
-from instjit.errors import CompileError, Problem
+from instjit.errors import CompileError, InputError, Problem
 from instjit.kernel import Kernel
 from instjit.kernels import target as targets
 from instjit.load import load
@@ -26,7 +26,7 @@ def compile(
     precision: str = "float32",
     threads: int | None = None,
     level: str | None = None,
-    warm: Iterable[str] = (),
+    warm: str | Iterable[str] = (),
     passes: tuple[Pass, ...] = PASSES,
 ) -> Kernel:
     """Compile a model to a kernel.
@@ -44,7 +44,7 @@ def compile(
     level
         Blocking: "avx512", "avx2", "neon" or "generic"; what the CPU has by default.
     warm
-        Forms to compile now instead of on first use: "row", "slots", "buffer".
+        Forms to compile now instead of on first use, one or several: "row", "slots", "buffer".
     passes
         Program passes to run, in order; results have the same bits with any choice.
 
@@ -54,18 +54,30 @@ def compile(
         As ``instjit.load`` and ``instjit.validate``.
     CompileError
         Another target, precision or level than this machine offers.
+    InputError
+        UnknownForm: ``warm``. InvalidThreadCount: ``threads``.
     """
     _only("target", target, "cpu")
     _only("precision", precision, "float32")
     thread_count.checked(threads)
+    forms = _forms(warm)
     if isinstance(model, Model):
         check(model)
     else:
         model = load(model)
     kernel = Kernel(model, targets.choose(level), threads, passes)
     with announced("instjit: compiling ..."):
-        kernel.warm(warm)
+        kernel.warm(forms)
     return kernel
+
+
+def _forms(warm: Any) -> tuple[str, ...]:
+    if isinstance(warm, str):
+        return (warm,)
+    if not isinstance(warm, Iterable):
+        sentence = f'warm takes "row", "slots" or "buffer", or several of them, not {warm!r}'
+        raise InputError(Problem("UnknownForm", sentence))
+    return tuple(warm)
 
 
 def _only(name: str, got: str, known: str) -> None:

@@ -78,7 +78,10 @@ def concatenate(models: Iterable[Model]) -> Model:
         raise ModelError(
             Problem("InputOutputCountMismatch", "expected one model or more, got none")
         )
-    for model in several:
+    for position, model in enumerate(several):
+        if not isinstance(model, Model):
+            message = f"model {position}: expected an instjit.Model, got {type(model).__name__}"
+            raise ModelError(Problem("InvalidArgument", message))
         check(model)
     for position, (first, second) in enumerate(pairwise(several)):
         _same_width(first, second, position)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from instjit.errors import ModelError, Problem
+
 if TYPE_CHECKING:
     from instjit.model import Model
 
@@ -37,8 +39,18 @@ class Cost:
 
 
 def cost(model: Model) -> Cost:
-    """Sum over the instructions of a model without problems."""
+    """Sum over the instructions of a model without problems.
+
+    Raises
+    ------
+    ModelError
+        ``InvalidModel`` for an instruction that names what the model does not have.
+    """
     total = Cost()
-    for instruction in model.instructions:
-        total += instruction.cost(model)
+    for number, instruction in enumerate(model.instructions):
+        try:
+            total += instruction.cost(model)
+        except IndexError as error:
+            message = f"instruction {number} names what the model does not have: validate tells"
+            raise ModelError(Problem("InvalidModel", message, number)) from error
     return total

@@ -9,11 +9,14 @@ import re
 from collections.abc import Iterable
 
 _ARRAY = re.compile(r"[^\[\]]+\[\+?([0-9]+)\]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _LARGEST = 2**64 - 1
 
 
 def feature_width(name: str) -> int | None:
     """Columns of a feature; None for a name that is not ``name`` or ``name[k]`` with k > 0."""
+    if _SURROGATE.search(name):
+        return None  # no UTF-8 file can hold it
     if "[" not in name and "]" not in name:
         return 1
     match = _ARRAY.fullmatch(name)

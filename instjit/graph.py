@@ -5,9 +5,14 @@ Information for people and tools; also where ``validate`` sees computations that
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from instjit.errors import ModelError, Problem
 from instjit.model import Model
+
+MOST_EDGES = 2**23
+"""Edges of a graph that is built: writers of parts times their readers, 8 bytes each and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +63,70 @@ class Graph:
 
 
 def graph(model: Model) -> Graph:
-    """Dependencies of a model whose buffer numbers are all in range.
+    """Dependencies of a model.
 
     An instruction that writes a part of its output joins the writers of that buffer, any other
     replaces them.
+
+    Raises
+    ------
+    ModelError
+        ``BufferIndexOutOfBounds`` for an instruction that names no buffer of the model;
+        ``LimitExceeded`` for more than ``MOST_EDGES`` pairs of a writer and a reader.
     """
     parents: list[tuple[int, ...]] = []
     children: list[list[int]] = [[] for _ in model.instructions]
     writers: list[list[int]] = [[] for _ in model.buffers]
-    unread: list[Overwrite] = []
+    lost = tuple(unread(model))
+    edges = 0
     for number, instruction in enumerate(model.instructions):
-        read = (writer for buffer in instruction.reads() for writer in writers[buffer])
-        parents.append(tuple(sorted(set(read))))
+        read = {buffer: writers[buffer] for buffer in instruction.reads()}
+        edges += sum(map(len, read.values()))
+        if edges > MOST_EDGES:
+            raise _too_large(number)
+        parents.append(tuple(sorted({writer for several in read.values() for writer in several})))
         for parent in parents[-1]:
             children[parent].append(number)
-        output = instruction.output
         if not instruction.partial:
-            idle = (writer for writer in writers[output] if not children[writer])
-            unread += [Overwrite(writer, output, number) for writer in idle]
-            writers[output] = []
-        writers[output].append(number)
+            writers[instruction.output] = []
+        writers[instruction.output].append(number)
     nodes = (Node(up, tuple(down)) for up, down in zip(parents, children, strict=True))
-    return Graph(tuple(nodes), tuple(map(tuple, writers)), tuple(unread))
+    return Graph(tuple(nodes), tuple(map(tuple, writers)), lost)
+
+
+def unread(model: Model) -> Iterator[Overwrite]:
+    """Results that nothing reads before they are overwritten, in time linear in the operands.
+
+    Raises
+    ------
+    ModelError
+        As ``graph``, but for the limit.
+    """
+    waiting: list[list[int]] = [[] for _ in model.buffers]
+    """For each buffer, the writers of its value that nothing has read so far."""
+    for number, instruction in enumerate(model.instructions):
+        output, reads = instruction.output, instruction.reads()
+        for buffer in (*reads, output):
+            if not 0 <= buffer < len(waiting):
+                raise _no_buffer(number, buffer, len(waiting))
+        for buffer in reads:
+            waiting[buffer] = []
+        if not instruction.partial:
+            yield from (Overwrite(writer, output, number) for writer in waiting[output])
+            waiting[output] = []
+        waiting[output].append(number)
+
+
+def _no_buffer(number: int, buffer: int, count: int) -> ModelError:
+    message = f"instruction {number}: {buffer} is not a buffer, the model has {count}"
+    return ModelError(Problem("BufferIndexOutOfBounds", message, number, {"index": buffer}))
+
+
+def _too_large(number: int) -> ModelError:
+    message = (
+        f"instruction {number}: the graph has more than {MOST_EDGES} edges up to here, "
+        "which is the limit"
+    )
+    return ModelError(
+        Problem("LimitExceeded", message, number, {"name": "edges", "max": MOST_EDGES})
+    )

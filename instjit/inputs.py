@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from instjit.arithmetic import FloatArray
 from instjit.errors import InputError, Problem
 from instjit.model import Model
 
 SHOWN_NAMES = 8
+
+_NUMBERS = frozenset("biufO")
+_NO_NUMBERS = (str, bytes, complex, np.complexfloating, np.datetime64, np.timedelta64)
+_NOTHING = object()
 
 
 def as_rows(model: Model, rows: Any) -> FloatArray:
@@ -29,11 +34,11 @@ def as_rows(model: Model, rows: Any) -> FloatArray:
     ------
     InputError
         ``InputShape`` for anything but two dimensions, ``ValidationInputSizeMismatch`` for a wrong
-        width.
+        width, ``InputType`` for what are no numbers: text, dates, complex or masked ones.
     """
     if isinstance(rows, list | tuple) and rows and all(getattr(x, "ndim", 0) == 2 for x in rows):
         return columns(model, rows)
-    array = _float32(rows)
+    array = _float32(rows, "X")
     if array.ndim == 1 and array.size == 0 and not isinstance(rows, np.ndarray):
         array = array.reshape(0, model.input_size)
     if array.ndim != 2:
@@ -55,9 +60,9 @@ def as_line(model: Model, x: Any) -> FloatArray:
     ------
     InputError
         ``InputShape`` for anything but one dimension, ``ValidationInputSizeMismatch`` for a wrong
-        width.
+        width, ``InputType`` as ``as_rows``.
     """
-    array = _float32(x)
+    array = _float32(x, "x")
     if array.ndim != 1:
         message = (
             f"x has {array.ndim} dimensions, expected one of {model.input_size}; "
@@ -81,7 +86,7 @@ def columns(model: Model, arrays: Sequence[Any]) -> FloatArray:
     if len(arrays) != len(sizes):
         message = f"X holds {len(arrays)} arrays, the model takes {len(sizes)}, of widths {sizes}"
         raise InputError(Problem("InputOutputCountMismatch", message))
-    parts = [_float32(array) for array in arrays]
+    parts = [_float32(array, f"X[{number}]") for number, array in enumerate(arrays)]
     for number, (part, size) in enumerate(zip(parts, sizes, strict=True)):
         if part.ndim != 2 or part.shape != (len(parts[0]), size):
             message = (
@@ -115,11 +120,29 @@ def _input_buffers(model: Model) -> list[int]:
     return sizes
 
 
-def _float32(values: Any) -> FloatArray:
+def _float32(values: Any, name: str) -> FloatArray:
+    wanted = "a row of numbers" if name == "x" else "rows of numbers of equal length"
     try:
-        with np.errstate(over="ignore"):
-            array = np.asarray(values, dtype=np.float32, order="C")
-            return array if array.flags.aligned else array.copy()
-    except (TypeError, ValueError) as error:
-        message = f"X must be rows of numbers of equal length: {error}"
+        found = np.asarray(values)
+        unfit = _unfit(values, found)
+        if unfit is None:
+            with np.errstate(over="ignore"):
+                array = np.asarray(found, dtype=np.float32, order="C")
+                return array if array.flags.aligned else array.copy()
+    except (TypeError, ValueError, OverflowError) as error:
+        message = f"{name} must be {wanted}: {error}"
         raise InputError(Problem("InputShape", message)) from error
+    raise InputError(Problem("InputType", f"{name} must be {wanted}, got {unfit}"))
+
+
+def _unfit(values: Any, found: npt.NDArray[Any]) -> str | None:
+    """What NumPy would turn into float32 though it is no number; None when all is well."""
+    parts = values if isinstance(values, list | tuple) else (values,)
+    if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
+        return "masked values: fill them first"
+    if found.dtype.kind not in _NUMBERS:
+        return f"an array of {found.dtype}"
+    if found.dtype.kind == "O":
+        wrong = next((x for x in found.flat if x is None or isinstance(x, _NO_NUMBERS)), _NOTHING)
+        return None if wrong is _NOTHING else f"an array that holds {str(wrong)[:40]!r}"
+    return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from operator import index
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from instjit import threads as thread_count
 from instjit.arithmetic import FloatArray
 from instjit.cost import Cost, cost
+from instjit.counted import whole
 from instjit.errors import InputError, Problem
 from instjit.inputs import as_line, as_rows
 from instjit.kernels import driver
@@ -229,12 +229,15 @@ class Kernel:
         Raises
         ------
         InputError
-            StructureMismatch.
+            StructureMismatch, or InputType for anything but a model.
         ModelError
             The model has problems.
         """
         from instjit.validate import check
 
+        if not isinstance(model, Model):
+            sentence = f"with_weights takes an instjit.Model, not {type(model).__name__}"
+            raise InputError(Problem("InputType", sentence))
         check(model)
         other = Kernel(model, self._level, self._threads, self._passes)
         if other.source.digest != self.source.digest:
@@ -285,7 +288,7 @@ class Kernel:
 
     def _checked_slots(self, slots: tuple[int, int]) -> tuple[int, int]:
         try:
-            start, stop = (index(slot) for slot in slots)
+            start, stop = (whole(slot) for slot in slots)
         except (TypeError, ValueError) as error:
             sentence = f"slots must be (start, stop), two whole numbers, got {slots!r}"
             raise InputError(Problem("InvalidSliceRange", sentence)) from error

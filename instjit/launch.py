@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
+from numba.np.ufunc import parallel
 
 from instjit import threads
 from instjit.arithmetic import FloatArray
@@ -15,7 +17,7 @@ PARALLEL_SECONDS = 20e-6
 """Work on one thread from which a second one is woken: a hand-over takes 2 to 4 us."""
 
 PIECES = 64
-"""Claims of each thread in a large batch: one that loses its core holds up an eighth of it."""
+"""Claims of each thread in a large batch: what a thread that loses its core can hold up is one."""
 
 
 def run_batch(
@@ -51,12 +53,30 @@ def run_batch(
         form.scratch,
         total,
     )
-    if count * form.row_seconds > PARALLEL_SECONDS and usable != 1:
+    if count * form.row_seconds > PARALLEL_SECONDS and usable != 1 and not _Forked.serial:
         workers = min(total, threads.available(), usable or total)
         if workers > 1:
             _run_parallel(fixed, total, workers)
             return
     driver.serial()(*fixed, 1, total, np.zeros(1, np.int64))
+
+
+class _Forked:
+    """Whether this process is a child of one that had started Numba's threads.
+
+    GNU OpenMP ends such a child at its first parallel loop, so it keeps to its own thread.
+    """
+
+    serial = False
+
+    @classmethod
+    def mark(cls) -> None:
+        """Take note, in a child right after the fork."""
+        cls.serial = cls.serial or bool(parallel._is_initialized)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Forked.mark)
 
 
 def _run_parallel(fixed: tuple[Any, ...], total: int, workers: int) -> None:

@@ -11,7 +11,9 @@ class Limits:
 
     ``slots`` and ``weights`` are the instruction-model family's own (the same figures as its Rust
     crate); ``json_lists`` and ``json_values`` bound what the JSON decoder builds: a list takes 56
-    bytes or more, a number 32.
+    bytes or more, a number 32. ``validation_operations`` bounds the time of the validation rows, in
+    multiply-adds of the reference (``instjit.reference.work``), which does 25 to 100 million in a
+    second.
     """
 
     file_bytes: int = 2**30
@@ -25,6 +27,7 @@ class Limits:
     map_entries: int = 2**22
     slots: int = 1_000_000
     weights: int = 10_000_000
+    validation_operations: int = 2**27
 
 
 DEFAULT = Limits()

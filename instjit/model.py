@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from instjit.arithmetic import FloatArray
-from instjit.arrays import array_bytes, matrix, vector
+from instjit.arrays import array_bytes, frozen, integer, matrix, vector
+from instjit.errors import ModelError, Problem
 from instjit.features import total_width
 
 if TYPE_CHECKING:
@@ -62,7 +63,10 @@ class LookupTable:
     values: FloatArray
 
     def __init__(self, entries: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = ()) -> None:
-        pairs = tuple(entries.items() if isinstance(entries, Mapping) else entries)
+        listed = entries.items() if isinstance(entries, Mapping) else entries
+        pairs = _listed(listed, "map")
+        if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
+            raise _invalid("map: expected a dict, or pairs of a key and its vector")
         object.__setattr__(self, "keys", tuple(_map_key(key) for key, _ in pairs))
         object.__setattr__(self, "values", matrix([value for _, value in pairs], "map"))
 
@@ -91,17 +95,13 @@ class LookupTable:
     @cached_property
     def keys_array(self) -> npt.NDArray[np.int32]:
         """The keys, int32, ascending: for a table without problems."""
-        keys = np.array(sorted(int(key) for key in self.keys), dtype=np.int32)
-        keys.setflags(write=False)
-        return keys
+        return frozen(np.array(sorted(int(key) for key in self.keys), dtype=np.int32))
 
     @cached_property
     def values_array(self) -> FloatArray:
         """The vectors in the order of ``keys_array``: (entries, size) float32."""
         order = np.argsort(np.array(self.keys, dtype=np.int64), kind="stable")
-        values = np.ascontiguousarray(self.values[order])
-        values.setflags(write=False)
-        return values
+        return frozen(self.values[order])
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -190,16 +190,23 @@ class Model:
         matrices = _all(matrix, weights, "weights")
         zeros = [np.zeros(len(weight)) for weight in matrices]
         if validation_data is not None and not isinstance(validation_data, ValidationData):
-            validation_data = ValidationData(*validation_data)
+            pair = _listed(validation_data, "validation_data")
+            if len(pair) != 2:
+                raise _invalid(f"validation_data: expected inputs and outputs, got {len(pair)}")
+            validation_data = ValidationData(*pair)
         for name, value in {
-            "buffers": tuple(_buffer(buffer) for buffer in buffers),
-            "instructions": tuple(instructions),
+            "buffers": tuple(
+                _buffer(buffer, number) for number, buffer in enumerate(_listed(buffers, "buffers"))
+            ),
+            "instructions": _instructions(instructions),
             "weights": matrices,
             "bias": _all(vector, zeros if bias is None else bias, "bias"),
             "parameters": _all(vector, parameters, "parameters"),
-            "maps": tuple(m if isinstance(m, LookupTable) else LookupTable(m) for m in maps),
-            "features": None if features is None else tuple(str(name) for name in features),
-            "feature_size": None if feature_size is None else int(feature_size),
+            "maps": tuple(
+                m if isinstance(m, LookupTable) else LookupTable(m) for m in _listed(maps, "maps")
+            ),
+            "features": None if features is None else _names(features),
+            "feature_size": None if feature_size is None else integer(feature_size, "feature_size"),
             "validation_data": validation_data,
         }.items():
             object.__setattr__(self, name, value)
@@ -299,17 +306,48 @@ class Model:
 
 
 def _all(freeze: Any, arrays: Iterable[Any], name: str) -> tuple[FloatArray, ...]:
-    return tuple(freeze(array, f"{name} {number}") for number, array in enumerate(arrays))
+    several = enumerate(_listed(arrays, name))
+    return tuple(freeze(array, f"{name} {number}") for number, array in several)
 
 
-def _buffer(buffer: BufferLike) -> Buffer:
-    if isinstance(buffer, Buffer):
-        return buffer
-    shape = tuple(buffer) if isinstance(buffer, Sequence) else (buffer,)
-    return Buffer(tuple(int(size) for size in shape))
+def _listed(values: Any, name: str) -> tuple[Any, ...]:
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable | np.ndarray):
+        raise _invalid(f"{name}: expected a list, got {type(values).__name__}")
+    return tuple(values)
+
+
+def _names(features: Any) -> tuple[str, ...]:
+    return tuple(str(name) for name in _listed(features, "features"))
+
+
+def _instructions(values: Any) -> tuple[Instruction, ...]:
+    several = _listed(values, "instructions")
+    for number, each in enumerate(several):
+        if isinstance(each, type) or not callable(getattr(each, "reads", None)):
+            raise _invalid(
+                f"instructions {number}: expected an instruction such as instjit.Copy(0, 1), "
+                f"got {type(each).__name__} {getattr(each, '__name__', '')}".rstrip()
+            )
+    return several
+
+
+def _buffer(buffer: Any, number: int) -> Buffer:
+    name = f"buffer {number}"
+    shape = buffer.shape if isinstance(buffer, Buffer) else buffer
+    several = tuple(shape) if isinstance(shape, Sequence) and not isinstance(shape, str) else shape
+    several = several if isinstance(several, tuple) else (several,)
+    made = Buffer(tuple(integer(size, name) for size in several))
+    integer(made.size, name)
+    return Buffer(made.shape, buffer.dtype) if isinstance(buffer, Buffer) else made
+
+
+def _invalid(message: str) -> ModelError:
+    return ModelError(Problem("InvalidArgument", message))
 
 
 def _map_key(key: Any) -> int | str:
+    if isinstance(key, int) and key.bit_length() > 64:
+        return hex(key)  # str refuses more than 4,300 digits
     text = str(key)
     digits = text[1:] if text[:1] in ("+", "-") else text
     if digits.isascii() and digits.isdigit() and len(digits) < 4000 and int(text) in INT32:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from instjit.arithmetic import FloatArray
 from instjit.comparison import classes
+from instjit.counted import count
 
 SHOWN_ROWS = 10
 SHOWN_COLUMNS = 8
@@ -50,7 +51,7 @@ class Preview:
         cells = self._of_classes(outputs) if labels else self._of_outputs(outputs)
         lines = aligned(cells)
         hidden = self._rows - len(outputs)
-        return "\n".join([*lines, f"... {hidden:,} more rows"] if hidden else lines)
+        return "\n".join([*lines, f"... {count(hidden, 'more row')}"] if hidden else lines)
 
     def _of_classes(self, outputs: FloatArray) -> list[list[str]]:
         expected = np.concatenate(self._expected)[:, 0]

@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
-from numbers import Integral
 from pathlib import Path
 from threading import Lock
 
+from instjit.counted import whole
 from instjit.errors import InputError, Problem
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -44,13 +44,18 @@ def checked(threads: int | None, default: int | None = None) -> int | None:
     wanted = default if threads is None else threads
     if wanted is None:
         return None
-    if isinstance(wanted, bool) or not isinstance(wanted, Integral) or wanted < 1:
+    try:
+        count = whole(wanted)
+    except TypeError:
+        count = 0
+    if count < 1:
         sentence = f"threads must be a whole number of at least 1, got {wanted!r}"
         raise InputError(Problem("InvalidThreadCount", sentence, fields={"count": wanted}))
-    return int(wanted)
+    return count
 
 
 _one_at_a_time = Lock()
+_launching = Lock()
 
 
 @contextmanager
@@ -78,16 +83,18 @@ def launch() -> None:
 
     GNU OpenMP's spinning turns a 16 us loop into 9 ms as soon as another process wants a core;
     libgomp reads the setting once, when the pool's library loads, so it is put back afterwards.
+    One Python thread at a time does: ``cache`` lets several in until the first is done.
     """
     from numba.np.ufunc import parallel
 
-    before = os.environ.get("OMP_WAIT_POLICY")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        parallel._launch_threads()
-    finally:
-        if before is None:
-            del os.environ["OMP_WAIT_POLICY"]
+    with _launching:
+        before = os.environ.get("OMP_WAIT_POLICY")
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        try:
+            parallel._launch_threads()
+        finally:
+            if before is None:
+                os.environ.pop("OMP_WAIT_POLICY", None)
 
 
 @cache

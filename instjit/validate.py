@@ -6,14 +6,16 @@ one that it would report; a check whose operands are already faulty is skipped.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 from instjit.arrays import entries
+from instjit.collecting import Collected
 from instjit.errors import ModelError, Problem
 from instjit.features import feature_width, total_width
-from instjit.graph import graph
-from instjit.limits import DEFAULT
+from instjit.graph import unread
+from instjit.limits import DEFAULT, Limits
 from instjit.model import LookupTable, Model
 from instjit.ops.checks import Checks
 from instjit.ops.wire import Parts
@@ -23,14 +25,29 @@ SHOWN_SUMS = 4
 """Running sums of buffer sizes that a sentence shows; the problem's fields have them all."""
 
 
-def validate(model: Model) -> tuple[Problem, ...]:
-    """Every problem of a model; its validation rows are run where it has no other."""
-    return problems(model) or validation_problems(model)
+def validate(model: Model, *, limits: Limits = DEFAULT) -> tuple[Problem, ...]:
+    """Every problem of a model; its validation rows are run where it has no other.
+
+    Of more than 1,000 problems the first are kept, and a last one (``TooManyProblems``) says how
+    many there are besides.
+
+    Parameters
+    ----------
+    model
+        Any model.
+    limits
+        Bounds on its slots, its weights and the time of its validation rows.
+    """
+    found = problems(model, slots=limits.slots, weights=limits.weights)
+    return found or validation_problems(model, operations=limits.validation_operations)
 
 
 def check(model: Model) -> None:
-    """Raise ModelError with all problems of a model's structure, if it has any."""
-    found = problems(model)
+    """Raise ModelError with all problems of a model's structure, if it has any.
+
+    The limits on size are not applied: they are for files, and this model has been let in.
+    """
+    found = problems(model, slots=sys.maxsize, weights=sys.maxsize)
     if found:
         raise ModelError(found)
 
@@ -47,7 +64,7 @@ def problems(
     slots, weights
         Most slots of all buffers, most numbers in all matrices and biases.
     """
-    return tuple(_problems(model, slots, weights))
+    return Collected(_problems(model, slots, weights)).problems()
 
 
 def _problems(model: Model, slots: int, weights: int) -> Iterator[Problem]:
@@ -59,13 +76,15 @@ def _problems(model: Model, slots: int, weights: int) -> Iterator[Problem]:
     yield from _features(model)
     yield from _row_counts(model)
     yield from _buffers(model, slots)
-    faults = [
-        problem for number in range(len(model.instructions)) for problem in _at(model, number)
-    ]
-    yield from faults
+    known = True
+    widths: dict[int, tuple[int, ...]] = {}
+    for number in range(len(model.instructions)):
+        for problem in _at(model, number, widths):
+            known = known and problem.kind != "BufferIndexOutOfBounds"
+            yield problem
     yield from _unused(model)
     yield from _map_keys(model)
-    if all(problem.kind != "BufferIndexOutOfBounds" for problem in faults):
+    if known:
         yield from _unread(model)
 
 
@@ -162,9 +181,9 @@ def _takes_nothing(model: Model) -> bool:
     return given and model.input_size == 0 and model.buffers[0].size == 0
 
 
-def _at(model: Model, number: int) -> list[Problem]:
+def _at(model: Model, number: int, widths: dict[int, tuple[int, ...]]) -> list[Problem]:
     instruction = model.instructions[number]
-    checks = Checks(model, number, instruction.kind)
+    checks = Checks(model, number, instruction.kind, widths)
     instruction.check(checks)
     return checks.problems
 
@@ -201,7 +220,7 @@ def _keys_of(table: LookupTable, index: int) -> Iterator[Problem]:
 
 
 def _unread(model: Model) -> Iterator[Problem]:
-    for lost in graph(model).unread:
+    for lost in unread(model):
         message = (
             f"instruction {lost.instruction} writes buffer {lost.buffer}, which nothing reads "
             f"before instruction {lost.by} overwrites it"

@@ -5,23 +5,41 @@ from __future__ import annotations
 import numpy as np
 
 from instjit.arithmetic import BoolArray, FloatArray
+from instjit.collecting import Collected
 from instjit.errors import Problem
+from instjit.limits import DEFAULT
 from instjit.model import Model, ValidationData
-from instjit.reference import run
+from instjit.reference import run, work
 
 TOLERANCE = 1e-5
 """Absolute, as in the family's Rust crate."""
 
 
-def validation_problems(model: Model, tolerance: float = TOLERANCE) -> tuple[Problem, ...]:
+def validation_problems(
+    model: Model, tolerance: float = TOLERANCE, *, operations: int = DEFAULT.validation_operations
+) -> tuple[Problem, ...]:
     """A problem for every validation row of a wrong width or with another output than it states.
 
-    An output may differ by ``tolerance``. NaN on both sides is equal, on one side is not.
+    Parameters
+    ----------
+    model
+        A model without other problems.
+    tolerance
+        By how much an output may differ. NaN on both sides is equal, on one side is not.
+    operations
+        ``Limits.validation_operations``: more is one ``LimitExceeded`` problem, and nothing is run.
     """
     rows = model.validation_data
     if rows is None:
         return ()
-    fitting = [k for k, row in enumerate(rows.inputs) if len(row) == model.input_size]
+    fitting = [
+        case
+        for case, (row, expected) in enumerate(zip(rows.inputs, rows.expected_outputs, strict=True))
+        if len(row) == model.input_size and len(expected) == model.output_size
+    ]
+    needed = work(model, len(fitting)) if fitting else 0
+    if needed > operations:
+        return (_too_much(len(fitting), needed, operations),)
     computed: dict[int, FloatArray] = {}
     if fitting:
         outputs = run(model, np.stack([rows.inputs[k] for k in fitting]))
@@ -30,7 +48,7 @@ def validation_problems(model: Model, tolerance: float = TOLERANCE) -> tuple[Pro
         _row_problem(model, rows, case, computed.get(case), tolerance)
         for case in range(len(rows.inputs))
     )
-    return tuple(problem for problem in found if problem is not None)
+    return Collected(problem for problem in found if problem is not None).problems()
 
 
 def matches(expected: FloatArray, computed: FloatArray, tolerance: float) -> BoolArray:
@@ -42,6 +60,15 @@ def matches(expected: FloatArray, computed: FloatArray, tolerance: float) -> Boo
     return result
 
 
+def _too_much(rows: int, needed: int, most: int) -> Problem:
+    name = "validation_operations"
+    message = (
+        f"the {rows} validation rows take {needed} operations, the limit is {most}: pass "
+        f"check=False, or limits=Limits({name}={needed})"
+    )
+    return Problem("LimitExceeded", message, fields={"name": name, "actual": needed, "max": most})
+
+
 def _row_problem(
     model: Model,
     rows: ValidationData,
@@ -50,11 +77,11 @@ def _row_problem(
     tolerance: float,
 ) -> Problem | None:
     row, expected = rows.inputs[case], rows.expected_outputs[case]
-    if computed is None:
+    if len(row) != model.input_size:
         fields = {"provided": len(row), "expected": model.input_size}
         message = f"validation row {case} has {len(row)} inputs, the model takes {model.input_size}"
         return Problem("ValidationInputSizeMismatch", message, fields=fields)
-    if len(expected) != model.output_size:
+    if computed is None:
         fields = {"index": case, "provided": len(expected), "expected": model.output_size}
         message = (
             f"validation row {case} expects {len(expected)} outputs, "

@@ -69,12 +69,16 @@ def gated() -> ij.Model:
 
 
 def tables() -> ij.Model:
-    """A directly indexed table, a searched one, one without entries, ids of every kind."""
+    """Tables indexed directly and searched, at the border between them, and without entries.
+
+    Every key is a float32, or the end of int32 that one is saturated to, so that ids can hit it.
+    """
     rng = _rng(6)
-    sparse = {int(key): rng.normal(size=2) for key in rng.integers(-(2**31), 2**31, 300)}
-    sparse |= {-(2**31): [1, 2], 2**31 - 1: [3, 4]}
+    sizes = 2.0 ** rng.uniform(0, 30.9, 300) * rng.choice([-1, 1], 300)
+    ends = {-(2**31): [1, 2], 2**31 - 1: [3, 4]}
+    sparse = {int(key): rng.normal(size=2) for key in np.rint(sizes).astype(np.float32)} | ends
     return ij.Model(
-        [2, 3, 2, 1, 7],
+        [4, 3, 2, 1, 9],
         [
             ij.MapTransform(0, 1, 0, 0, 0, 3, (-1, -2, -3)),
             ij.MapTransform(0, 2, 1, 0, 1, 2, (0.5, 0.25)),
@@ -83,9 +87,16 @@ def tables() -> ij.Model:
             ij.Copy(2, 4, 3),
             ij.Copy(3, 4, 5),
             ij.MapTransform(1, 4, 0, 6, 2, 1, (8,)),
+            ij.MapTransform(0, 4, 2, 7, 3, 1, (7,)),
+            ij.MapTransform(0, 4, 3, 8, 4, 1, (6,)),
         ],
-        maps=[{k: rng.normal(size=3) for k in range(-5, 40)}, sparse, {}],
-        feature_size=2,
+        maps=[
+            {k: rng.normal(size=3) for k in range(-5, 40)},
+            sparse,
+            {},
+            *({-1000: [1], -7: [2], 900: [3], span - 1001: [4]} for span in (4096, 4097)),
+        ],
+        feature_size=4,
     )
 
 
@@ -164,7 +175,7 @@ def _with_last(sizes: list[int], steps: list[ij.Instruction], output: int) -> ij
 
 
 def rows_for(model: ij.Model, count: int, seed: int = 0) -> np.ndarray:
-    """Rows with whole numbers, ids at the ends of int32, and a few special values."""
+    """Rows with whole numbers and a few special values; half of the ids hit an entry."""
     rng = _rng(count, seed)
     rows = rng.normal(0, 3, (count, model.input_size)).astype(np.float32)
     whole = rng.random(rows.shape) < 0.2
@@ -172,4 +183,20 @@ def rows_for(model: ij.Model, count: int, seed: int = 0) -> np.ndarray:
     special = np.array([np.nan, np.inf, -np.inf, -0.0, 1e-42, 3e9, -3e9, 2.5, -0.5], np.float32)
     spots = rng.random(rows.shape) < 0.001
     rows[spots] = rng.choice(special, int(spots.sum()))
+    for instruction in model.instructions:
+        if isinstance(instruction, ij.MapTransform) and instruction.input == 0:
+            keys = model.maps[instruction.map].keys
+            ids_into(rows[:, instruction.internal_input_index], np.asarray(keys), rng)
     return rows
+
+
+def ids_into(column: np.ndarray, keys: np.ndarray, rng: np.random.Generator) -> None:
+    """Make half of a column ids of entries, up to 0.4 away, a quarter beside one or odd."""
+    ends = [-(2.0**31), 2.0**31, -(2.0**33), np.nan, np.inf, -np.inf, -0.5, 0.5, 2.5]
+    kind = rng.integers(4, size=len(column))
+    if len(keys):
+        some = rng.choice(keys, len(column))
+        column[kind < 2] = (some + rng.uniform(-0.4, 0.4, len(column)))[kind < 2]
+        beside = some + rng.choice([-1, -0.6, -0.5, 0.5, 0.6, 1], len(column))
+        ends = np.concatenate([beside, np.repeat(ends, 1 + len(column) // 20)])
+    column[kind == 2] = rng.choice(ends, int((kind == 2).sum()))

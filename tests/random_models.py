@@ -26,6 +26,7 @@ def random_model(seed: int, *, smooth: bool = False) -> tuple[ij.Model, np.ndarr
 class _Maker:
     def __init__(self, seed: int, smooth: bool) -> None:
         self.rng = np.random.default_rng(seed)
+        self.id_rng = np.random.default_rng((seed, 1))  # apart, so that it changes nothing else
         self.smooth = smooth
         self.activations = [a for a in Activation if not (smooth and a in ABRUPT)]
         self.sizes = [self.width() for _ in range(self.rng.integers(1, 4))]
@@ -35,6 +36,7 @@ class _Maker:
         self.parameters: list[np.ndarray] = []
         self.maps: list[dict[int, np.ndarray]] = []
         self.map_sizes: list[int] = []
+        self.ids: list[tuple[int, int, int]] = []  # buffer, slot in it, map
         self.idle: set[int] = set()  # buffers with a result that nothing has read
         self.builders: list[Callable[[], ij.Instruction]] = [
             self.dot,
@@ -87,7 +89,28 @@ class _Maker:
         if not self.smooth and self.rng.random() < 0.3:
             spots = self.rng.random(rows.shape) < 0.05
             rows[spots] = self.rng.choice(SPECIAL, int(spots.sum()))
+        if not self.smooth:
+            self.hit_keys(rows)
         return rows
+
+    def hit_keys(self, rows: np.ndarray) -> None:
+        """Half of the rows hit an entry of each map that reads the input."""
+        for buffer, slot, number in self.ids:
+            column, keys = sum(self.sizes[:buffer]) + slot, sorted(self.maps[number])
+            if keys and column < rows.shape[1]:
+                near = self.id_rng.choice(keys, len(rows))
+                near = near + self.id_rng.uniform(-0.4, 0.4, len(rows))
+                hit = self.id_rng.random(len(rows)) < 0.5
+                rows[hit, column] = near[hit]
+
+    def spread(self, keys: np.ndarray) -> np.ndarray:
+        """As many keys, for one map in two far apart; each is a float32 that a row can hold."""
+        if self.smooth or self.id_rng.random() < 0.5:
+            return keys
+        sizes = 2.0 ** self.id_rng.uniform(0, 30.9, len(keys))
+        signs = self.id_rng.choice([-1, 1], len(keys))
+        far = np.unique(np.rint(sizes * signs).astype(np.float32))
+        return far if len(far) == len(keys) else keys
 
     # -- parts -------------------------------------------------------------------------------------
 
@@ -187,14 +210,16 @@ class _Maker:
             number = len(self.maps)
             size = int(self.rng.integers(1, 6))
             ids = self.rng.choice(np.arange(-4, 5), int(self.rng.integers(0, 8)), replace=False)
-            self.maps.append({int(k): self.rng.normal(size=size) for k in ids})
+            self.maps.append({int(k): self.rng.normal(size=size) for k in self.spread(ids)})
             self.map_sizes.append(size)
         size = self.map_sizes[number]
         target = self.output(None, {source}, at_least=size)
+        slot = int(self.rng.integers(self.sizes[source]))
+        self.ids.append((source, slot, number))
         return ij.MapTransform(
             source,
             target,
-            int(self.rng.integers(self.sizes[source])),
+            slot,
             int(self.rng.integers(self.sizes[target] - size + 1)),
             number,
             size,

@@ -30,8 +30,9 @@ MODULES = modules()
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 LAYERS = (
-    {"errors", "arithmetic", "limits", "features", "progress"},
-    {"functions", "program", "arrays"},
+    {"errors", "arithmetic", "counted", "limits", "features", "progress"}
+    | {"collecting", "replacing"},
+    {"functions", "program", "arrays", "slot_set"},
     {"summation"},
     {"model", "ops", "cost", "lower"},
     {"inputs", "graph"},
@@ -117,9 +118,12 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 @pytest.mark.parametrize(
     ("part", "reach"),
     [
-        ("formats", {"errors", "arithmetic", "arrays", "limits", "features", "model", "ops"}),
+        (
+            "formats",
+            {"errors", "arithmetic", "arrays", "collecting", "limits", "features", "model", "ops"},
+        ),
         ("program", set()),
-        ("passes", {"program"}),
+        ("passes", {"program", "slot_set"}),
     ],
 )
 def test_a_part_sees_only_what_it_needs(part, reach) -> None:
@@ -142,12 +146,13 @@ def test_a_module_has_400_lines_at_most(name) -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_function_has_fewer_than_40_lines_of_code(name) -> None:
+def test_a_function_has_40_lines_at_most_less_its_docstring(name) -> None:
     for node in ast.walk(TREES[name]):
-        if isinstance(node, ast.FunctionDef):
-            body = node.body[1:] if ast.get_docstring(node) else node.body
-            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
-            assert lines < 40, f"{node.name} in {name}: {lines} lines"
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = node.end_lineno - node.lineno + 1
+            if ast.get_docstring(node):
+                lines -= node.body[0].end_lineno - node.body[0].lineno + 1
+            assert lines <= 40, f"{node.name} in {name}: {lines} lines"
 
 
 @pytest.mark.parametrize("name", MODULES)

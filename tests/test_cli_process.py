@@ -227,6 +227,20 @@ def test_a_missing_part_exits_with_4(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "instjit: numba is not installed: pip install numba\n"
 
 
+@pytest.mark.parametrize("count", [20, 21, 1022])
+def test_twenty_problems_are_printed_and_the_rest_counted(tmp_path, monkeypatch, capsys, count):
+    def wrong(*_: object, **__: object) -> None:
+        raise instjit.ModelError(instjit.errors.Problem("Any", f"fault {k}") for k in range(count))
+
+    monkeypatch.setattr("instjit.load", wrong)
+    path = saved(tmp_path)
+    assert main(["inspect", path]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert told[19] == f"instjit: {path}: fault 19"
+    more = f"{count - 20:,} more problem{'s' * (count > 21)}"
+    assert told[20:] == ([f"instjit: and {more}"] if count > 20 else [])
+
+
 def test_too_little_memory_exits_with_3(tmp_path, monkeypatch, capsys):
     def large(*_: object, **__: object) -> None:
         raise MemoryError

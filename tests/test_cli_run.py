@@ -94,7 +94,7 @@ def test_columns_are_found_by_name_and_others_are_left_out_with_a_note(folder, c
 @pytest.mark.parametrize(
     ("span", "rows"),
     [(":", slice(None)), ("5:9", slice(5, 9)), (":2", slice(2)), ("30:", slice(30, None)),
-     ("30:99", slice(30, None)), ("99:", slice(0, 0))],
+     ("30:99", slice(30, None)), ("36:", slice(36, None))],
 )  # fmt: skip
 def test_a_range_of_rows(folder, span, rows):
     assert main(["run", "net.json", "-i", "rows.npy", "-o", "out.npy", "--rows", span]) == 0
@@ -301,9 +301,82 @@ def test_existing_output_is_kept_unless_forced(folder, capsys):
     assert (folder / "out.csv").read_bytes() == HEAD + csv_text(EXPECTED)
 
 
-def test_the_input_can_be_replaced_by_the_output(folder):
-    assert main(["run", "net.json", "-i", "rows.npy", "-o", "rows.npy", "--force"]) == 0
-    assert np.load("rows.npy").tobytes() == EXPECTED.tobytes()
+@pytest.mark.parametrize("count", [2, 0])
+@pytest.mark.parametrize("suffix", ["npy", "npz", "csv"])
+@pytest.mark.parametrize("span", ["5:9", "2:", "5:"])
+def test_rows_that_start_beyond_the_file_are_an_error(folder, capsys, suffix, span, count):
+    npy_file(folder, ROWS[:count])
+    np.savez("rows.npz", ROWS[:count])
+    csv_file(folder, table(ROWS[:count]) if count else "age,pair[0],pair[1]\n")
+    csv_file(folder, "0\n1\n", "labels.csv")
+    words = ["run", "net.json", "-i", f"rows.{suffix}", "--rows", span, "-o", "out.npy"]
+    has = "fewer" if suffix == "csv" else f"{count} rows"
+    start = f"instjit: --rows starts at row {span[0]}, counted from 0"
+    for more in ([], ["--expect", "labels.csv", "--min-accuracy", "0"]):
+        assert main([*words, *more]) == 2
+        assert capsys.readouterr() == ("", f"{start}; rows.{suffix} has {has}\n")
+        assert not (folder / "out.npy").exists()
+
+
+@pytest.mark.parametrize("kind", ["labels", "outputs"])
+def test_a_comparison_of_no_rows_fails(folder, capsys, kind):
+    npy_file(folder, ROWS[:0])
+    npy_file(folder, EXPECTED[:0, :1] if kind == "labels" else EXPECTED[:0], "wanted.npy")
+    words = ["run", "net.json", "-i", "rows.npy", "--expect", "wanted.npy", "--expect-as", kind]
+    assert main(words) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "0 rows were compared, which shows nothing"
+    assert main([*words, "--json"]) == 1
+    expected = json.loads(capsys.readouterr().out)["expected"]
+    assert (expected["kind"], expected["rows"], expected["passed"]) == (kind, 0, False)
+    assert expected["accuracy" if kind == "labels" else "largest_error"] is None
+
+
+READ = {
+    "the input": ["run", "net.json", "-i", "rows.npy", "-o", "rows.npy"],
+    "the input by another name": ["run", "net.json", "-i", "./rows.npy", "-o", "link.npy"],
+    "the input's other name": ["run", "net.json", "-i", "rows.npy", "-o", "twin.npy"],
+    "the labels": ["run", "net.json", "-i", "rows.npy", "--expect", "l.csv", "-o", "l.csv"],
+    "the model": ["run", "model.csv", "-i", "rows.npy", "-o", "model.csv"],
+    "the model of a dump": ["dump", "net.json", "-o", "net.json"],
+}
+
+
+@pytest.mark.parametrize("words", READ.values(), ids=READ)
+def test_no_file_that_is_read_is_replaced(folder, capsys, words):
+    (folder / "link.npy").symlink_to("rows.npy")
+    (folder / "twin.npy").hardlink_to("rows.npy")
+    (folder / "model.csv").write_bytes((folder / "net.json").read_bytes())
+    csv_file(folder, LABELS, "l.csv")
+    before = {name: (folder / name).read_bytes() for name in os.listdir()}
+    assert main([*words, "--force"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"{words[-1]}: the output is the same file as " in err
+    assert {name: (folder / name).read_bytes() for name in os.listdir()} == before
+
+
+def test_the_file_on_standard_input_is_not_replaced_either(folder, capsys, monkeypatch):
+    with (folder / "rows.npy").open() as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        assert main(["run", "net.json", "-o", "rows.npy", "--force"]) == 2
+    message = "rows.npy: the output is the same file as -i, standard input"
+    assert capsys.readouterr().err == f"instjit: {message}\n"
+
+
+def test_a_file_of_semicolons_is_told_that_commas_separate(folder, capsys):
+    csv_file(folder, "age;pair[0];pair[1]\n1;2;3\n")
+    assert main(["run", "net.json", "-i", "rows.csv"]) == 3
+    assert "one cell with a semicolon in it; commas separate cells" in capsys.readouterr().err
+
+
+def test_one_row_is_said_as_one(folder, capsys):
+    npy_file(folder, EXPECTED[:1], "wanted.npy")
+    assert main(["run", "net.json", "-i", "rows.npy", "--expect", "wanted.npy"]) == 2
+    assert "wanted.npy has 1 row, there are more" in capsys.readouterr().err
+    npy_file(folder, ROWS[:11])
+    npy_file(folder, EXPECTED[:11], "wanted.npy")
+    assert main(["run", "net.json", "-i", "rows.npy", "--expect", "wanted.npy"]) == 0
+    assert "\n... 1 more row\n" in capsys.readouterr().out
 
 
 def test_a_failed_run_leaves_nothing_behind(folder, capsys):
@@ -320,6 +393,7 @@ WRONG_CALLS = {
     "no such verb": ["walk"],
     "no rows": ["run", "net.json", "-i"],
     "other rows": ["run", "net.json", "-i", "rows.npy", "--rows", "5"],
+    "rows of nothing": ["run", "net.json", "-i", "rows.npy", "--rows", "5:5"],
     "backward rows": ["run", "net.json", "-i", "rows.npy", "--rows", "5:3"],
     "negative rows": ["run", "net.json", "-i", "rows.npy", "--rows=-5:3"],
     "no threads": ["run", "net.json", "-i", "rows.npy", "--threads", "0"],

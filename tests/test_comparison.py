@@ -71,7 +71,8 @@ def test_the_kind_can_be_said():
     ("width", "expected_width", "kind", "wanted"),
     [
         (3, 2, None, "1 column of labels or 3 outputs"),
-        (3, 1, "outputs", "3 outputs"),
+        (3, 2, "outputs", "3 outputs"),
+        (1, 2, None, "1 column of labels or 1 output"),
         (3, 3, "labels", "1 column of labels"),
     ],
 )
@@ -87,5 +88,11 @@ def test_a_label_that_is_no_class_is_an_error_with_its_row(label):
     assert caught.value.kind == "InvalidLabel"
 
 
-def test_no_rows_are_all_right():
-    assert Comparison(2, 1).result().accuracy == 1
+def test_one_column_is_said_as_one():
+    with pytest.raises(InputError, match=r"has 1 column, it must have 3 outputs$"):
+        Comparison(3, 1, "outputs")
+
+
+def test_no_rows_have_no_accuracy_and_no_error():
+    assert math.isnan(Comparison(2, 1).result().accuracy)
+    assert math.isnan(Comparison(2, 2).result().error)

@@ -130,6 +130,50 @@ def test_a_hundred_thousand_rows() -> None:
     assert same_bits(kernel.row(rows[-1]), wanted[-1])
 
 
+SEARCHED = {-(2**31): [1], -3: [2], 0: [3], 2: [4], 2**24: [5], 2**31 - 1: [6]}
+"""Too far apart to be indexed directly."""
+
+FOUND = [
+    (-(2.0**31), 1),
+    (-3e9, 1),
+    (-np.inf, 1),
+    (-(2.0**31) + 128, 9),
+    (-3.5, 9),
+    (-3.4, 2),
+    (-2.5, 2),
+    (-2.4, 9),
+    (-0.5, 9),
+    (-0.4, 3),
+    (-0.0, 3),
+    (np.nan, 3),
+    (0.5, 9),
+    (1.5, 4),
+    (2.4, 4),
+    (2.5, 9),
+    (2.0**24 - 1, 9),
+    (2.0**24, 5),
+    (2.0**24 + 2, 9),
+    (2.0**31 - 128, 9),
+    (2.0**31, 6),
+    (np.inf, 6),
+]
+"""Ids with their values, 9 where there is no entry."""
+
+
+@pytest.mark.parametrize(
+    "table", [SEARCHED, {key: SEARCHED[key] for key in (-3, 0, 2)}], ids=["searched", "indexed"]
+)
+def test_an_id_finds_the_entry_it_is_rounded_to(table) -> None:
+    lookup = ij.MapTransform(0, 1, 0, 0, 0, 1, (9,))
+    kernel = ij.compile(ij.Model([1, 1], [lookup], maps=[table], feature_size=1))
+    values = {row[0] for row in table.values()}
+    wanted = [value if value in values else 9 for _, value in FOUND]
+    ids = np.array([[identity] for identity, _ in FOUND], np.float32)
+    assert kernel.predict(ids)[:, 0].tolist() == wanted
+    assert [kernel.row(row)[0] for row in ids] == wanted
+    assert reference.run(kernel.model, ids)[:, 0].tolist() == wanted
+
+
 @pytest.mark.parametrize("offset", range(1, 16, 4))
 def test_rows_at_any_address(offset, kernel, rows, wanted) -> None:
     memory = np.empty(40 * kernel.input_size + 16, np.float32)

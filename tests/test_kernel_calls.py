@@ -134,7 +134,7 @@ def test_single_is_the_last_output_of_the_row(kernel, rows, wanted) -> None:
         (np.zeros((1, 1, 3)), "InputShape", "X has 3 dimensions, expected rows x 3"),
         (np.float32(1), "InputShape", "X has 0 dimensions, expected rows x 3"),
         ([[1, 2, 3], [4]], "InputShape", "X must be rows of numbers of equal length"),
-        ([["a", "b", "c"]], "InputShape", "X must be rows of numbers of equal length"),
+        ([["a", "b", "c"]], "InputType", "X must be rows of numbers of equal length"),
         ([np.zeros((2, 2))], "InputOutputCountMismatch", "X holds 1 arrays, the model takes 2"),
     ],
 )  # fmt: skip
@@ -153,7 +153,7 @@ def test_rows_of_another_shape_are_refused(given, kind, message, kernel) -> None
         (np.zeros((1, 3), np.float32), "InputShape",
          "x has 2 dimensions, expected one of 3; for rows: predict(X)"),
         (5.0, "InputShape", "x has 0 dimensions"),
-        (["a", "b", "c"], "InputShape", "numbers"),
+        (["a", "b", "c"], "InputType", "x must be a row of numbers, got"),
     ],
 )  # fmt: skip
 def test_a_row_of_another_shape_is_refused(given, kind, message, kernel) -> None:
@@ -346,7 +346,9 @@ def test_slots_outside_the_flat_buffer_are_refused(
     assert (caught.value.kind, caught.value.fields) == (kind, fields)
 
 
-@pytest.mark.parametrize("slots", [5, (1, 2, 3), (0.5, 2), ("a", "b"), ()])
+@pytest.mark.parametrize(
+    "slots", [5, (1, 2, 3), (0.5, 2), ("a", "b"), (), (0, True), (np.False_, 2)]
+)
 def test_slots_must_be_a_pair_of_whole_numbers(slots, kernel, rows) -> None:
     with pytest.raises(ij.InputError, match=r"slots must be \(start, stop\)") as caught:
         kernel.predict(rows, slots=slots)
@@ -510,7 +512,8 @@ def test_dump_shows_the_compiled_code(kernel) -> None:
         ({"level": "sse9"}, ij.CompileError, "UnknownLevel"),
         ({"level": 3}, ij.CompileError, "UnknownLevel"),
         ({"warm": ("tiles",)}, ij.InputError, "UnknownForm"),
-        ({"warm": "row"}, ij.InputError, "UnknownForm"),
+        ({"warm": "rows"}, ij.InputError, "UnknownForm"),
+        ({"warm": 3}, ij.InputError, "UnknownForm"),
     ],
 )
 def test_compile_refuses_what_it_does_not_offer(options, error, kind, kernel) -> None:

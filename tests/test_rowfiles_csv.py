@@ -36,6 +36,8 @@ NUMBERS = {
     "large integers": ("18446744073709551617,9007199254740993\n", [[2.0**64, 2.0**53]]),
     "one column": ("label\n3\n1\n", [[3], [1]]),
     "header only": ("a,b\n", np.empty((0, 2))),
+    "quoted semicolon": ('"a;b"\n1\n', [[1]]),
+    "spaces and tabs around": ("\t1 \n2\t\n", [[1], [2]]),
     "quoted header": ('"a, or so","b ""2"""\n1,2\n', [[1, 2]]),
 }
 
@@ -65,6 +67,20 @@ FAULTS = {
     ),
     "a short line": ("1,2\n3\n", "t.csv: line 2 has 1 cell, expected 2 as in the first line"),
     "a long line": ("1,2\n3,4,5\n", "t.csv: line 2 has 3 cells, expected 2 as in the first line"),
+    "semicolons": (
+        "1;2\n3;4\n",
+        "t.csv: line 1 is one cell with a semicolon in it; commas separate cells, "
+        "and a name with a semicolon stands in quotes",
+    ),
+    "tabs": (
+        "a\tb\n3\t4\n",
+        "t.csv: line 1 is one cell with a tab in it; commas separate cells, "
+        "and a name with a tab stands in quotes",
+    ),
+    "semicolons, decimal commas": (
+        "1,5;2,5\n1,5;2,5\n",
+        "t.csv: line 2, column 2 (5;2): '5;2' is not a number; commas separate cells",
+    ),
     "a blank line": ("1,2\n\n3,4\n", "t.csv: line 2 is empty"),
     "a blank line of spaces": ("1,2\n  \n3,4\n", "t.csv: line 2 is empty"),
     "a blank line, one column": ("1\n\n3\n", "t.csv: line 2 is empty"),

@@ -123,23 +123,23 @@ DAMAGED = {
     "text": (header("{'descr': '<U3', 'fortran_order': False, 'shape': (1, 1), }"), "holds <U3"),
     "three dimensions": (
         header("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1), }"),
-        "has shape (1, 1, 1), expected (rows, columns)",
+        "has shape (1, 1, 1), expected rows x columns",
     ),
     "negative shape": (
         header("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 3), }"),
-        "has shape (-1, 3), expected (rows, columns)",
+        "has shape (-1, 3), expected rows x columns",
     ),
     "huge shape": (
         header("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387903, 2), }"),
-        "ends after 0 of the 4611686018427387903 rows",
+        "ends after 0 of the 4,611,686,018,427,387,903 rows",
     ),
     "huge shape by column": (
         header("{'descr': '<f4', 'fortran_order': True, 'shape': (4611686018427387903, 2), }"),
-        "ends after 0 of the 4611686018427387903 rows",
+        "ends after 0 of the 4,611,686,018,427,387,903 rows",
     ),
     "huge row": (
         header("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 4611686018427387903), }"),
-        "ends after 0 of the 1 rows",
+        "ends after 0 of the 1 row that",
     ),
     "cut in the rows": (
         header("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }") + b"\0" * 20,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from instjit.errors import InputError
+from instjit.replacing import replacing
 from instjit.rowfiles import create_rows, open_rows
-from instjit.rowfiles.replacing import replacing
 from instjit.rowfiles.writing import csv_text
 
 ODD = np.array([[np.nan, 1], [np.inf, -np.inf], [-0.0, 1e-45]], np.float32)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -97,7 +99,7 @@ def test_numpys_whole_numbers_are_counts() -> None:
     assert type(threads.checked(np.uint8(2))) is int
 
 
-@pytest.mark.parametrize("wrong", [0, -1, True, "2", 1.0, [1]])
+@pytest.mark.parametrize("wrong", [0, -1, True, np.True_, np.False_, "2", 1.0, np.float32(2), [1]])
 def test_a_count_that_is_none_is_refused(wrong) -> None:
     for arguments in ((wrong, None), (None, wrong)):
         with pytest.raises(ij.InputError) as caught:
@@ -114,6 +116,35 @@ def test_launch_leaves_the_environment_as_it_was(monkeypatch) -> None:
         before = dict(os.environ)
         threads.launch.__wrapped__()
         assert dict(os.environ) == before
+
+
+def test_threads_that_launch_at_once_take_turns_and_restore(monkeypatch) -> None:
+    from numba.np.ufunc import parallel
+
+    inside, seen = [], []
+
+    def slow() -> None:
+        inside.append(1)
+        time.sleep(0.01)
+        seen.append((len(inside), os.environ["OMP_WAIT_POLICY"]))
+        inside.pop()
+
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setattr(parallel, "_launch_threads", slow)
+    with ThreadPoolExecutor(4) as pool:
+        done = [pool.submit(threads.launch.__wrapped__) for _ in range(8)]
+    assert [future.result() for future in done] == [None] * 8
+    assert seen == [(1, "PASSIVE")] * 8
+    assert "OMP_WAIT_POLICY" not in os.environ
+
+
+def test_launch_bears_that_the_setting_goes_meanwhile(monkeypatch) -> None:
+    from numba.np.ufunc import parallel
+
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setattr(parallel, "_launch_threads", lambda: os.environ.pop("OMP_WAIT_POLICY"))
+    threads.launch.__wrapped__()
+    assert "OMP_WAIT_POLICY" not in os.environ
 
 
 def test_limited_never_exceeds_numbas_pool_and_restores() -> None:

@@ -51,6 +51,6 @@ def span(text: str) -> tuple[int, int | None]:
     if not colon or any(not (part.isascii() and part.isdigit()) for part in parts):
         raise argparse.ArgumentTypeError(f"expected A:B, two numbers from 0, got {text!r}")
     first, last = int(start or 0), int(stop) if stop else None
-    if last is not None and last < first:
-        raise argparse.ArgumentTypeError(f"{text!r} ends before it starts")
+    if last is not None and last <= first:
+        raise argparse.ArgumentTypeError(f"{text!r} ends where it starts or before")
     return first, last

@@ -34,11 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Print or write the text."""
-    from instjit.rowfiles.replacing import check_target, replacing
+    from instjit.replacing import check_apart, check_target, replacing
 
     if args.output == "-":
         sys.stdout.write(_text(args))
         return 0
+    check_apart(args.output, {"MODEL": args.model})
     check_target(args.output, args.force)
     text = _text(args)
     with replacing(args.output, args.force) as file:

@@ -9,7 +9,8 @@ from typing import Any
 
 import instjit
 from instjit.arrays import entries
-from instjit.commands.text import count, printable
+from instjit.commands.text import printable
+from instjit.counted import count
 from instjit.model import Model
 from instjit.ops import Instruction
 from instjit.ops.wire import wire_fields

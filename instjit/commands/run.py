@@ -22,14 +22,15 @@ Without -o, a terminal, or a run with --expect, is shown the first rows only.
 --expect takes a file of labels (one column of classes; the prediction is the
 largest output, or 1 for a single output above 0.5) or of outputs. It prints
 the accuracy, or the largest error. The exit code is 1 when the error is over
---tolerance or the accuracy under --min-accuracy; without a bound any accuracy
-is good. Outputs are written all the same. --rows selects rows of both files.
+--tolerance, the accuracy under --min-accuracy, or there are no rows to
+compare; without a bound any other accuracy is good. Outputs are written all
+the same. --rows selects rows of both files.
 
 --json prints one object: model (digest), rows, columns (names of the outputs),
 output (path or null), seconds (compile, run) and expected, which is null, or
-kind "labels", rows, right, accuracy, bound (--min-accuracy or null), passed,
-or kind "outputs", rows, largest_error (null when infinite), row and column of
-it, tolerance, passed.
+kind "labels", rows, right, accuracy (null of 0 rows), bound (--min-accuracy or
+null), passed, or kind "outputs", rows, largest_error (null when infinite or of
+0 rows), row and column of it, tolerance, passed.
 """
 EXAMPLE = "instjit run examples/digits/digits.json -i examples/digits/rows.csv -o outputs.npy"
 
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-i", "--input", metavar="IN", help="rows (default: standard input, if it is no terminal)")
     add("-o", "--output", metavar="OUT", help="outputs; - for CSV on standard output")
-    add("--force", action="store_true", help="replace OUT")
+    add("--force", action="store_true", help="replace OUT, which may be no file that is read")
     add("--rows", type=span, default=(0, None), metavar="A:B", help="rows A up to B of both files")
     add("--slots", type=span, metavar="A:B", help="slots A up to B of all buffers, not the output")
     add("--no-check", action="store_true", help="do not run the model's own validation rows first")

@@ -9,8 +9,9 @@ import sys
 from typing import Any
 
 from instjit.commands.run_rows import Outcome
-from instjit.commands.text import coloured, count
+from instjit.commands.text import coloured
 from instjit.comparison import Accuracy, LargestError
+from instjit.counted import count
 
 
 def report(args: argparse.Namespace, outcome: Outcome) -> int:
@@ -32,6 +33,8 @@ def report(args: argparse.Namespace, outcome: Outcome) -> int:
 
 
 def _passed(args: argparse.Namespace, result: Accuracy | LargestError) -> bool:
+    if not result.rows:
+        return False
     if isinstance(result, Accuracy):
         return args.min_accuracy is None or result.accuracy >= args.min_accuracy
     return bool(result.error <= args.tolerance)
@@ -47,6 +50,8 @@ def _timing(args: argparse.Namespace, outcome: Outcome) -> str:
 
 
 def _verdict(args: argparse.Namespace, result: Accuracy | LargestError, passed: bool) -> str:
+    if not result.rows:
+        return "0 rows were compared, which shows nothing"
     if isinstance(result, Accuracy):
         bound = "" if passed else f", less than {args.min_accuracy:g}"
         right = f"{result.right:,} of {count(result.rows, 'row')} right"
@@ -75,7 +80,7 @@ def _compared(
             "kind": "labels",
             "rows": result.rows,
             "right": result.right,
-            "accuracy": result.accuracy,
+            "accuracy": result.accuracy if result.rows else None,
             "bound": args.min_accuracy,
             "passed": passed,
         }

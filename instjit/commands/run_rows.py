@@ -15,15 +15,16 @@ import instjit
 from instjit.commands.model_file import open_model
 from instjit.commands.text import complain
 from instjit.comparison import Accuracy, Comparison, LargestError
+from instjit.counted import count
 from instjit.errors import InputError, Problem
 from instjit.inputs import wrong_width
 from instjit.kernel import Kernel
 from instjit.model import Model
 from instjit.preview import Preview
 from instjit.progress import Progress
+from instjit.replacing import check_apart, check_target
 from instjit.rowfiles import create_rows, open_rows
 from instjit.rowfiles.columns import feature_columns
-from instjit.rowfiles.replacing import check_target
 from instjit.rowfiles.rows import CHUNK_BYTES, Array, Rows
 from instjit.rowfiles.writing import CsvWriter, RowWriter, checked_suffix
 
@@ -108,7 +109,8 @@ class Expected:
         """Compare some outputs; gives what was expected for them."""
         expected = self._take(len(outputs))
         if len(expected) < len(outputs):
-            raise self._mismatch(f"{self._rows + len(expected)} rows, there are more outputs")
+            has = count(self._rows + len(expected), "row")
+            raise self._mismatch(f"{has}, there are more outputs")
         self._comparison.add(outputs, expected)
         self._rows += len(outputs)
         return expected
@@ -116,7 +118,7 @@ class Expected:
     def result(self) -> Accuracy | LargestError:
         """The outcome, once all outputs have been compared."""
         if len(self._take(1)):
-            raise self._mismatch(f"more rows than the {self._rows} outputs")
+            raise self._mismatch(f"more rows than the {count(self._rows, 'output')}")
         return self._comparison.result()
 
     def _take(self, count: int) -> Array:
@@ -143,6 +145,8 @@ def _check_arguments(args: argparse.Namespace) -> None:
         raise _usage("--min-accuracy needs --expect")
     if args.output not in (None, "-"):
         checked_suffix(args.output)
+        sources = {"MODEL": args.model, "-i": args.input or "-", "--expect": args.expect}
+        check_apart(args.output, sources)
         check_target(args.output, args.force)
 
 
@@ -178,9 +182,18 @@ def _open_input(stack: ExitStack, args: argparse.Namespace, model: Model, chunk_
     )
     if rows.width != model.input_size:
         raise wrong_width(model, rows.width, rows.name)
+    start = args.rows[0]
+    if rows.count is not None and start > 0 and start >= rows.count:
+        raise _beyond(rows, start)
     for note in rows.notes:
         complain(note)
     return rows
+
+
+def _beyond(rows: Rows, start: int) -> InputError:
+    has = "fewer" if rows.count is None else count(rows.count, "row")
+    sentence = f"--rows starts at row {start}, counted from 0; {rows.name} has {has}"
+    return InputError(Problem("RowsBeyondEnd", sentence, fields={"start": start}))
 
 
 def _open_expected(
@@ -223,3 +236,5 @@ def _outputs(
                 yield kernel.predict(piece, slots=slots)
                 done += len(piece)
                 progress.update(done, rows.fraction())
+    if done == 0 and span[0] > 0:
+        raise _beyond(rows, span[0])

@@ -24,8 +24,3 @@ def coloured(text: str, good: bool, file: TextIO) -> str:
     if not file.isatty() or os.environ.get("NO_COLOR"):
         return text
     return f"\x1b[{32 if good else 31}m{text}\x1b[0m"
-
-
-def count(number: int, word: str) -> str:
-    """``1 row``, ``2,000 rows``."""
-    return f"{number:,} {word}" + ("" if number == 1 else "s")

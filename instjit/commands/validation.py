@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from instjit.commands.model_file import is_over_a_limit, open_model
-from instjit.commands.text import coloured, count, printable
+from instjit.commands.text import coloured, printable
+from instjit.counted import count
 from instjit.errors import FormatError, InstjitError, Problem
 from instjit.remarks import remarks
 from instjit.validation_rows import validation_problems

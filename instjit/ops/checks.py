@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from instjit.arrays import is_ragged, row_lengths
+from instjit.arrays import row_widths
 from instjit.errors import Problem
 
 if TYPE_CHECKING:
+    from instjit.arithmetic import FloatArray
     from instjit.model import Model
 
 
@@ -16,13 +17,23 @@ class Checks:
 
     Every look-up reports an index that is out of range and gives None, so that a check whose
     operand is faulty can be skipped.
+
+    Parameters
+    ----------
+    model, number, kind
+        The model, the number of the instruction, its name on the wire.
+    widths
+        What ``widths`` found so far, by the identity of the matrix; to share between instructions.
     """
 
-    def __init__(self, model: Model, number: int, kind: str) -> None:
+    def __init__(
+        self, model: Model, number: int, kind: str, widths: dict[int, tuple[int, ...]] | None = None
+    ) -> None:
         self.model = model
         self.number = number
         self.kind = kind
         self.problems: list[Problem] = []
+        self._widths = {} if widths is None else widths
 
     def report(self, kind: str, message: str, **fields: Any) -> None:
         """Note a problem of this instruction; the sentence starts with its number and kind."""
@@ -97,12 +108,16 @@ class Checks:
                 layer_size=size,
             )
 
+    def widths(self, matrix: FloatArray) -> tuple[int, ...]:
+        """The different lengths of a matrix's rows, found once for all instructions of a model."""
+        known = self._widths.get(id(matrix))
+        if known is None:
+            known = self._widths[id(matrix)] = row_widths(matrix)
+        return known
+
     def _columns(self, weights: int, source: int, columns: int) -> None:
         matrix = self.model.weights[weights]
-        lengths = (
-            row_lengths(matrix) if is_ragged(matrix) else [matrix.shape[1]] * bool(len(matrix))
-        )
-        wrong = next((length for length in lengths if length != columns), None)
+        wrong = next((width for width in self.widths(matrix) if width != columns), None)
         if wrong is not None:
             self.report(
                 "WeightsColumnSizeMismatch",

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from instjit.arrays import row_lengths
 from instjit.cost import Cost
 from instjit.ops.instruction import Instruction
 from instjit.ops.wire import Wire, wire
@@ -66,8 +65,8 @@ class MapTransform(Instruction):
             message = f"there is no map {self.map}, the model has {len(maps)}"
             checks.report("MapIndexOutOfBounds", message, index=self.map)
         else:
-            lengths = row_lengths(maps[self.map].values)
-            wrong = next((length for length in lengths if length != self.size), None)
+            widths = checks.widths(maps[self.map].values)
+            wrong = next((width for width in widths if width != self.size), None)
             if wrong is not None:
                 message = f"an entry of map {self.map} holds {wrong} values, size is {self.size}"
                 fields = {"map_value_size": wrong, "data_size": self.size}

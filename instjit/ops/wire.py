@@ -6,15 +6,15 @@ Declared with the field, read by every codec: adding an instruction changes no c
 from __future__ import annotations
 
 import dataclasses
-import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from typing import Literal as OneOf
 
-from instjit.arrays import rounded
+from instjit.arrays import integer, rounded
+from instjit.errors import ModelError, Problem
 from instjit.ops.activation import activation_named
 
 if TYPE_CHECKING:
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
 
 def _integers(values: Any) -> tuple[int, ...]:
+    if not isinstance(values, Iterable):
+        message = f"an operand: expected a list of integers, got {type(values).__name__}"
+        raise ModelError(Problem("InvalidNumber", message))
     return tuple(_integer(value) for value in values)
 
 
 def _integer(value: Any) -> int:
-    return int(operator.index(value))  # NumPy's integers and bools become plain ones
+    return integer(value, "an operand")
 
 
 class Wire(Enum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from instjit.counted import count
 from instjit.errors import InputError, Problem
 from instjit.features import column_names
 
@@ -39,7 +40,8 @@ def positions(header: Sequence[str], wanted: Sequence[str], name: str) -> list[i
     missing = [column for column in wanted if column not in places]
     if missing:
         message = (
-            f"{name} lacks {len(missing)} of the {len(wanted)} columns that the model takes: "
+            f"{name} lacks {len(missing)} of the {count(len(wanted), 'column')} "
+            "that the model takes: "
             f"{listed(missing)}; without a header line columns are taken by position"
         )
         raise InputError(Problem("MissingColumns", message, fields={"missing": tuple(missing)}))

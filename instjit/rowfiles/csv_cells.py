@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
+from instjit.counted import count
 from instjit.errors import FormatError
 from instjit.rowfiles.rows import Array, unreadable
 
@@ -55,6 +56,14 @@ def is_number(cell: str) -> bool:
 def cells_of(line: str) -> list[str]:
     """Cells of one line, quotes taken off; csv.Error when a quote does not close."""
     return next(csv.reader([line.rstrip("\r")], strict=True), [])
+
+
+def other_separator(text: str) -> str | None:
+    """What separates a line or a cell in place of commas, in words; None in quotes."""
+    inner = text.strip()
+    if '"' in inner:
+        return None
+    return "a semicolon" if ";" in inner else "a tab" if "\t" in inner else None
 
 
 def parse(block: bytes, layout: Layout, line: int) -> Array:
@@ -141,8 +150,8 @@ def _checked_cells(line: str, layout: Layout, number: int) -> list[str]:
         raise unreadable(layout.name, f"line {number}: {error}") from error
     if len(cells) != layout.width:
         wanted = f"expected {layout.width} as in the first line"
-        cells_word = "cell" if len(cells) == 1 else "cells"
-        raise unreadable(layout.name, f"line {number} has {len(cells)} {cells_word}, {wanted}")
+        has = count(len(cells), "cell")
+        raise unreadable(layout.name, f"line {number} has {has}, {wanted}")
     return cells
 
 
@@ -157,7 +166,8 @@ def _value(cell: str, layout: Layout, line: int, column: int) -> float:
     if not text:
         raise unreadable(layout.name, f"{place}: the cell is empty; --missing nan takes it as NaN")
     shown = text if len(text) <= 40 else text[:40] + "..."
-    raise unreadable(layout.name, f"{place}: {shown!r} is not a number")
+    hint = "; commas separate cells" if other_separator(text) else ""
+    raise unreadable(layout.name, f"{place}: {shown!r} is not a number{hint}")
 
 
 def _text(block: bytes, layout: Layout, line: int) -> str:

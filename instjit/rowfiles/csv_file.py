@@ -8,8 +8,9 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
+from instjit.counted import count
 from instjit.rowfiles.columns import listed, positions
-from instjit.rowfiles.csv_cells import Layout, cells_of, is_number, not_text, parse
+from instjit.rowfiles.csv_cells import Layout, cells_of, is_number, not_text, other_separator, parse
 from instjit.rowfiles.rows import Array, unreadable, window
 
 BLOCK_BYTES = 2**18
@@ -114,11 +115,16 @@ class CsvRows:
         if not line.strip():
             raise unreadable(self.name, "line 1 is empty" if self._rest else "the file is empty")
         try:
-            return cells_of(line.decode("utf-8"))
+            text = line.decode("utf-8")
+            cells = cells_of(text)
         except UnicodeDecodeError as error:
             raise not_text(self.name, line, error, 1) from error
         except csv.Error as error:
             raise unreadable(self.name, f"line 1: {error}") from error
+        if len(cells) == 1 and (mark := other_separator(text)):
+            hint = f"line 1 is one cell with {mark} in it; commas separate cells"
+            raise unreadable(self.name, f"{hint}, and a name with {mark} stands in quotes")
+        return cells
 
     def _drop_line(self) -> None:
         self._rest = self._rest.partition(b"\n")[2]
@@ -145,8 +151,8 @@ def _left_out(names: tuple[str, ...], picked: tuple[int, ...], name: str) -> tup
     extra = [names[place] for place in sorted(set(range(len(names))) - set(picked))]
     if not extra:
         return ()
-    word = "column" if len(extra) == 1 else "columns"
-    return (f"{name}: {len(extra)} {word} left out that the model does not take: {listed(extra)}",)
+    out = count(len(extra), "column")
+    return (f"{name}: {out} left out that the model does not take: {listed(extra)}",)
 
 
 def _after_line_break(text: bytes) -> bytes:

@@ -15,6 +15,7 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
+from instjit.counted import count
 from instjit.errors import FormatError
 from instjit.rowfiles.rows import Array, unreadable, window
 
@@ -66,7 +67,7 @@ def read_header(file: IO[bytes], name: str) -> Header:
     if dtype.kind not in "fiub":
         raise unreadable(name, f"holds {dtype}, expected real numbers")
     if len(shape) not in (1, 2) or any(not 0 <= size < 2**62 for size in shape):
-        raise unreadable(name, f"has shape {shape}, expected (rows, columns)")
+        raise unreadable(name, f"has shape {shape}, expected rows x columns")
     rows, columns = shape if len(shape) == 2 else (shape[0], 1)
     return Header(rows, columns, by_column and len(shape) == 2, dtype)
 
@@ -171,8 +172,8 @@ def _mapped(file: Any, start: int, header: Header) -> Array:
 
 
 def _too_short(name: str, header: Header, size: int) -> Exception:
-    whole = size // max(1, header.row_bytes)
-    return unreadable(name, f"ends after {whole} of the {header.rows} rows that its header names")
+    whole, named = size // max(1, header.row_bytes), count(header.rows, "row")
+    return unreadable(name, f"ends after {whole} of the {named} that its header names")
 
 
 def _first_line(error: Exception) -> str:

@@ -17,8 +17,8 @@ import orjson
 
 from instjit.arithmetic import FloatArray
 from instjit.errors import InputError, Problem
+from instjit.replacing import replacing
 from instjit.rowfiles.opening import SUFFIXES
-from instjit.rowfiles.replacing import replacing
 
 HEADER_BYTES = 128
 """An npy header of fixed size, so that the number of rows can be filled in at the end."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -31,6 +32,38 @@ def check_target(path: str | os.PathLike[str], force: bool) -> Path:
         raise InputError(Problem("OutputExists", sentence, fields={"path": str(path)}))
     target.parent.stat()
     return target
+
+
+def check_apart(path: str, sources: Mapping[str, str | None]) -> None:
+    """Refuse to replace a file that is read.
+
+    Parameters
+    ----------
+    path
+        The output.
+    sources
+        Paths of what is read, "-" for standard input, None for nothing, by what their option is.
+
+    Raises
+    ------
+    InputError
+        OutputIsInput when one of them is the same file, whatever its name.
+    """
+    output = _identity(path)
+    for option, source in sources.items():
+        if output is not None and source is not None and _identity(source) == output:
+            name = "standard input" if source == "-" else source
+            sentence = f"{path}: the output is the same file as {option}, {name}"
+            raise InputError(Problem("OutputIsInput", sentence, fields={"path": path}))
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Device and inode, links followed; None where there is no file."""
+    try:
+        status = os.fstat(sys.stdin.fileno()) if path == "-" else os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 @contextmanager

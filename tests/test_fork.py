@@ -1,0 +1,51 @@
+"""A forked child predicts, also when its parent had started Numba's threads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import os, sys, warnings
+import numpy as np
+import instjit
+from instjit import launch, threads
+warnings.simplefilter("ignore")  # Python 3.12 warns of a fork beside threads
+threads.available = lambda: 2
+launch.PARALLEL_SECONDS = 0.0
+weights = np.random.default_rng(0).normal(size=(16, 8))
+model = instjit.Model([8, 16], [instjit.Dot(0, 1, weights=0, activation="TANH")],
+                      weights=[weights], feature_size=8)
+rows = np.random.default_rng(1).normal(size=(500, 8)).astype(np.float32)
+kernel = instjit.compile(model)
+before = kernel.predict(rows)
+child = os.fork()
+if child == 0:
+    same = np.array_equal(kernel.predict(rows), before)
+    again = instjit.compile(model).predict(rows[:70], threads=2)
+    os._exit(0 if same and np.array_equal(again, before[:70]) else 3)
+_, status = os.waitpid(child, 0)
+assert np.array_equal(kernel.predict(rows), before)
+print(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+def test_a_child_forked_after_a_parallel_predict_gives_the_same_bits(layer: str) -> None:
+    environment = os.environ | {"NUMBA_THREADING_LAYER": layer, "NUMBA_NUM_THREADS": "2"}
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if "No threading layer" in result.stderr or "could not be loaded" in result.stderr:
+        pytest.skip(f"Numba has no {layer} layer here")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == ["0"]
