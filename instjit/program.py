@@ -252,14 +252,23 @@ def _collect(value: Expression, found: dict[Read, None]) -> None:
             _collect(argument, found)
 
 
+def value_of(step: Step) -> Expression | None:
+    """The expression of a step, None for a Lookup."""
+    if isinstance(step, Gemm):
+        return step.epilogue
+    return None if isinstance(step, Lookup) else step.value
+
+
+def count_of(step: Step) -> int:
+    """Elements its expression is evaluated for."""
+    return step.count if isinstance(step, Reduce) else step.target.count
+
+
 def step_reads(step: Step) -> tuple[View, ...]:
     """The slots a step reads, as views (a gather's view spans its lowest to its highest slot)."""
-    if isinstance(step, Gemm):
-        return (step.source, *_views(step.epilogue, step.target.count))
-    if isinstance(step, Lookup):
-        return (step.source,)
-    count = step.count if isinstance(step, Reduce) else step.target.count
-    return _views(step.value, count)
+    value = value_of(step)
+    found = () if value is None else _views(value, count_of(step))
+    return (step.source, *found) if isinstance(step, Gemm | Lookup) else found
 
 
 def _views(value: Expression, count: int) -> tuple[View, ...]:

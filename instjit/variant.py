@@ -1,4 +1,7 @@
-"""One way of calling a kernel: program, source, constants, and functions once they are needed."""
+"""One way of calling a kernel: program, source, constants, and functions once they are needed.
+
+The driver is imported where it is called: it brings Numba, and a source can be had without.
+"""
 
 from __future__ import annotations
 

@@ -51,8 +51,27 @@ class Activate(InPlace):
         return Cost(operations=self.activation.operations(model.buffers[self.input].size))
 
 
+class VectorElementwise(InPlace):
+    """``input = input . parameters``."""
+
+    __slots__ = ()
+
+    parameters: int
+
+    def check_operands(self, checks: Checks) -> None:
+        checks.parameters(self.parameters, self.input)
+
+    def cost(self, model: Model) -> Cost:
+        size = model.buffers[self.input].size
+        return Cost(operations=size, constants=len(model.parameters[self.parameters]))
+
+    def _lower(self, low: Lowering, function: str) -> None:
+        vector = parameter(low.model, self.parameters)
+        low.write(self.input, call(function, low.read(self.input), vector))
+
+
 @dataclass(frozen=True, slots=True)
-class AddElementwise(InPlace):
+class AddElementwise(VectorElementwise):
     """``input = input + parameters``."""
 
     kind = "ADD_ELEMENTWISE"
@@ -60,24 +79,16 @@ class AddElementwise(InPlace):
     input: int = wire(Wire.INDEX, "buffers")
     parameters: int = wire(Wire.INDEX, "parameters")
 
-    def check_operands(self, checks: Checks) -> None:
-        checks.parameters(self.parameters, self.input)
-
     def reference(self, state: State) -> None:
         vector = state.model.parameters[self.parameters]
         state.write(self.input, state.buffers[self.input] + vector)
 
     def lower(self, low: Lowering) -> None:
-        vector = parameter(low.model, self.parameters)
-        low.write(self.input, call("add", low.read(self.input), vector))
-
-    def cost(self, model: Model) -> Cost:
-        size = model.buffers[self.input].size
-        return Cost(operations=size, constants=len(model.parameters[self.parameters]))
+        self._lower(low, "add")
 
 
 @dataclass(frozen=True, slots=True)
-class MulElementwise(InPlace):
+class MulElementwise(VectorElementwise):
     """``input = input * parameters``."""
 
     kind = "MUL_ELEMENTWISE"
@@ -85,20 +96,12 @@ class MulElementwise(InPlace):
     input: int = wire(Wire.INDEX, "buffers")
     parameters: int = wire(Wire.INDEX, "parameters")
 
-    def check_operands(self, checks: Checks) -> None:
-        checks.parameters(self.parameters, self.input)
-
     def reference(self, state: State) -> None:
         vector = state.model.parameters[self.parameters]
         state.write(self.input, state.buffers[self.input] * vector)
 
     def lower(self, low: Lowering) -> None:
-        vector = parameter(low.model, self.parameters)
-        low.write(self.input, call("mul", low.read(self.input), vector))
-
-    def cost(self, model: Model) -> Cost:
-        size = model.buffers[self.input].size
-        return Cost(operations=size, constants=len(model.parameters[self.parameters]))
+        self._lower(low, "mul")
 
 
 @dataclass(frozen=True, slots=True)

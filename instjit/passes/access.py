@@ -55,22 +55,6 @@ def kept_regions(program: Program) -> set[int]:
     return {column.view.region for column in (*program.loads, *program.stores)}
 
 
-def value_of(step: Step) -> Expression | None:
-    """The expression of a step, None for a Lookup."""
-    if isinstance(step, Gemm):
-        return step.epilogue
-    return None if isinstance(step, Lookup) else step.value
-
-
-def count_of(step: Step) -> int:
-    """Elements its expression is evaluated for."""
-    return (
-        step.target.count
-        if isinstance(step, Gemm | Lookup) or not hasattr(step, "count")
-        else step.count
-    )
-
-
 def with_value(step: Step, value: Expression) -> Step:
     """The step with another expression."""
     if isinstance(step, Gemm):

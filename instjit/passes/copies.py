@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from instjit.passes.access import Accesses, count_of, substituted, value_of, with_value
+from instjit.passes.access import Accesses, substituted, with_value
 from instjit.program import (
     EACH,
     FIXED,
@@ -17,8 +17,10 @@ from instjit.program import (
     Read,
     Step,
     View,
+    count_of,
     gather,
     repeat,
+    value_of,
 )
 
 

@@ -6,16 +6,26 @@ from dataclasses import replace
 
 from instjit.passes.access import (
     Accesses,
-    count_of,
     kept_regions,
     merged_origin,
     reads_of,
     size_of,
     substituted,
-    value_of,
     with_value,
 )
-from instjit.program import EACH, Expression, Gemm, Lookup, Map, Program, Read, Step, step_reads
+from instjit.program import (
+    EACH,
+    Expression,
+    Gemm,
+    Lookup,
+    Map,
+    Program,
+    Read,
+    Step,
+    count_of,
+    step_reads,
+    value_of,
+)
 
 LARGEST = 48
 """Nodes of a fused expression: longer ones gain nothing and deepen the recursion over them."""
