@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from instjit.errors import FormatError, Problem
-from instjit.formats import instmodel, writing
+from instjit.formats import instmodel, rmd1, rnn0, writing
+from instjit.formats.extras import NONE, Extras
+from instjit.formats.limits import DEFAULT, Limits
 from instjit.model import Model
 
 if (
@@ -20,27 +23,89 @@ if (
     raise ImportError("import instjit.formats, not formats")
 
 
+def _nothing_beside(content: bytes, limits: Limits = DEFAULT) -> Extras:
+    return NONE
+
+
+def _no_complaint(content: bytes, limits: Limits = DEFAULT) -> tuple[Problem, ...]:
+    return ()
+
+
+def _nothing_more(content: bytes, limits: Limits = DEFAULT) -> dict[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """One file format.
 
-    ``sniff`` tells from the first bytes whether a file is in it; ``decode`` takes the bytes and
-    ``Limits``; ``encode`` gives the bytes of a model, or raises FormatError where the format cannot
-    hold it.
+    Attributes
+    ----------
+    name, suffixes
+        How users call it, and the names of its files.
+    holds
+        What there is a place for besides instructions and float32 constants (the words of
+        ``losses``).
+    sniff
+        Whether a file that begins with these bytes is in it.
+    decode
+        Bytes and ``Limits`` -> Model; FormatError.
+    encode
+        Model and ``Extras`` -> canonical bytes; FormatError where the format cannot hold the model.
+    extras
+        Bytes and ``Limits`` -> what the file holds beside the model.
+    describe
+        Bytes and ``Limits`` -> what ``inspect`` shows of the file itself: JSON values, sizes in
+        bytes.
+    scan
+        Bytes and ``Limits`` -> what the format's own rules have against the file. ``decode`` may be
+        more lenient.
     """
 
     name: str
     suffixes: tuple[str, ...]
+    holds: frozenset[str]
     sniff: Callable[[bytes], bool]
     decode: Callable[..., Model]
-    encode: Callable[[Model], bytes]
+    encode: Callable[..., bytes]
+    extras: Callable[..., Extras] = _nothing_beside
+    describe: Callable[..., dict[str, Any]] = _nothing_more
+    scan: Callable[..., tuple[Problem, ...]] = _no_complaint
 
 
 FORMATS = MappingProxyType(
     {
-        "instmodel": Format(
-            "instmodel", (".json",), instmodel.sniff, instmodel.decode, writing.encode
-        ),
+        each.name: each
+        for each in (
+            Format(
+                "instmodel",
+                (".json",),
+                frozenset({"features", "validation"}),
+                instmodel.sniff,
+                instmodel.decode,
+                writing.encode,
+            ),
+            Format(
+                "rmd1",
+                (".rmd1",),
+                frozenset({"float64"}),
+                rmd1.sniff,
+                rmd1.decode,
+                rmd1.encode,
+                describe=rmd1.describe,
+            ),
+            Format(
+                "rnn0",
+                (".rnn", ".rnn0"),
+                frozenset({"float64", "name", "benchmark", "records", "blobs", "digests"}),
+                rnn0.sniff,
+                rnn0.decode,
+                rnn0.encode,
+                rnn0.extras,
+                rnn0.describe,
+                rnn0.scan,
+            ),
+        )
     }
 )
 """Every format by name."""
@@ -64,10 +129,11 @@ def named(name: str) -> Format:
     raise FormatError(Problem("UnknownFormat", message))
 
 
-def for_suffix(path: Any) -> Format:
+def for_suffix(path: str | os.PathLike[str]) -> Format:
     """The format that files of this name have; FormatError (UnknownFormat) if there is none."""
+    name = os.fsdecode(path).lower()
     for candidate in FORMATS.values():
-        if str(path).lower().endswith(candidate.suffixes):
+        if name.endswith(candidate.suffixes):
             return candidate
     known = ", ".join(suffix for each in FORMATS.values() for suffix in each.suffixes)
     message = f"{path}: no format has this suffix, expected one of {known}"

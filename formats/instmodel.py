@@ -15,11 +15,13 @@ import orjson
 
 from instjit.arithmetic import FloatArray
 from instjit.arrays import INTEGERS, matrix, vector
-from instjit.collecting import Collected
+from instjit.collecting import MOST_COUNTED, Collected
 from instjit.errors import FormatError, ModelError, Problem
 from instjit.formats.duplicates import duplicate_keys
 from instjit.formats.finite import not_finite, not_finite_in_map
-from instjit.limits import DEFAULT, Limits
+from instjit.formats.json_memory import SPARE, count_marks, parsed_bytes
+from instjit.formats.limits import DEFAULT, Limits
+from instjit.formats.plain_rows import are_plain, may_hold_bools
 from instjit.model import LookupTable, Model, ValidationData
 from instjit.ops import OPS, Activation, Instruction
 from instjit.ops.wire import Wire, WireField, wire_fields
@@ -51,19 +53,14 @@ def decode(source: bytes | Mapping[str, Any], limits: Limits = DEFAULT) -> Model
         ``ParseError`` for the shape of the JSON, ``NonFiniteWeights`` and ``NonFiniteNumber`` for
         numbers that are infinite in float32, ``LimitExceeded``; with every problem that was found.
     """
-    document = _parse(source, limits) if isinstance(source, bytes) else source
-    return _Decoder(limits).model(document)
+    if not isinstance(source, bytes):
+        return _Decoder(limits, bools=True).model(source)
+    document = _parse(source, limits)
+    return _Decoder(limits, bools=may_hold_bools(source)).model(document)
 
 
 def _parse(text: bytes, limits: Limits) -> Any:
-    lists = text.count(b"[") + text.count(b"{")
-    for name, actual, most in (
-        ("bytes of JSON", len(text), limits.json_bytes),
-        ("JSON lists and objects", lists, limits.json_lists),
-        ("JSON values", text.count(b",") + lists, limits.json_values),
-    ):
-        if actual > most:
-            raise FormatError(_over(name, actual, most))
+    _check_size(text, limits)
     try:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -81,11 +78,32 @@ def _parse(text: bytes, limits: Limits) -> Any:
     return document
 
 
+def _check_size(text: bytes, limits: Limits) -> None:
+    """LimitExceeded for a text that is long, or would be large once it is parsed."""
+    if len(text) > limits.json_bytes:
+        raise FormatError(_over("bytes of JSON", len(text), limits.json_bytes))
+    marks = count_marks(text)
+    for name, actual, most in (
+        ("JSON lists and objects", marks.containers, limits.json_lists),
+        ("JSON values", marks.values, limits.json_values),
+    ):
+        if actual > most:
+            raise FormatError(_over(name, actual, most))
+    most = limits.json_growth * len(text) + SPARE
+    needed = parsed_bytes(text, marks, most)
+    if needed > most:
+        message = f"the parsed JSON would take {needed} bytes of memory, the limit is {most}"
+        fields = {"name": "bytes of parsed JSON", "actual": needed, "max": most}
+        raise FormatError(Problem("LimitExceeded", message, fields=fields))
+
+
 class _Decoder:
     """Walks a parsed document and collects problems; no value is built from a faulty part."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, bools: bool) -> None:
         self.limits = limits
+        self.bools = bools
+        self.unequal_rows = 0
         self.faults = Collected()
 
     def model(self, document: Any) -> Model:
@@ -99,7 +117,7 @@ class _Decoder:
         weights = self._part(document, "weights", self._matrix, most.arrays)
         bias = self._part(document, "bias", self._weights_vector, most.arrays)
         parameters = self._part(document, "parameters", self._vector, most.arrays, required=False)
-        maps = self._part(document, "maps", self._map, most.arrays, required=False)
+        maps = self._part(document, "maps", self._map, most.maps, required=False)
         validation_data = self._optional(document, "validation_data", self._validation_data)
         if self.faults.count:
             raise FormatError(self.faults.problems())
@@ -143,7 +161,20 @@ class _Decoder:
         if not isinstance(value, list | tuple):
             self._fault(path, "a list", value)
             return []
-        return [read(item, f"{path}[{number}]") for number, item in enumerate(value)]
+        found = []
+        for number, item in enumerate(value):
+            if self.faults.count >= MOST_COUNTED:
+                break  # the rest would not be looked at
+            found.append(read(item, f"{path}[{number}]"))
+        return found
+
+    def _integers(self, value: Any, path: str, read: Any, lowest: int) -> list[int]:
+        """A list of 64-bit integers from ``lowest`` on; ``read`` finds the place of a fault."""
+        plain = type(value) is list and set(map(type, value)) == {int}
+        if plain and min(value) >= lowest and max(value) in INTEGERS:
+            whole: list[int] = value
+            return whole
+        return self._list(value, path, read)
 
     def _index(self, value: Any, path: str) -> int:
         number = self._slot(value, path, Wire.INDEX.value)
@@ -160,6 +191,9 @@ class _Decoder:
         return number
 
     def _names(self, value: Any, path: str) -> list[str]:
+        if isinstance(value, list | tuple) and len(value) > self.limits.slots:
+            self.faults.add(_over(f"entries of {path}", len(value), self.limits.slots))
+            return []  # each takes a slot or more
         return self._list(value, path, self._name)
 
     def _name(self, value: Any, path: str) -> str:
@@ -184,10 +218,29 @@ class _Decoder:
 
     def _matrix(self, value: Any, path: str, kind: str = "NonFiniteWeights") -> FloatArray:
         if not (isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype.kind in "iuf"):
-            value = self._list(value, path, self._numbers)
+            if not are_plain(value, bools=self.bools):
+                value = self._list(value, path, self._numbers)
+            value = value if self._rows_are_few(value, path) else []
         array = self._array(matrix, value, path)
         self.faults.extend(not_finite(array, path, kind))
         return array
+
+    def _slot_numbers(self, value: Any, path: str) -> FloatArray:
+        """A number for each of a few slots; as Python floats, which take ten times their text."""
+        if isinstance(value, Sequence) and len(value) > self.limits.slots:
+            self.faults.add(_over(f"entries of {path}", len(value), self.limits.slots))
+            return vector([])
+        return self._vector(value, path)
+
+    def _rows_are_few(self, rows: Any, path: str) -> bool:
+        """Rows of unequal length are a fault; each is an array of its own until that is told."""
+        if len({len(row) for row in rows}) > 1:
+            self.unequal_rows += len(rows)
+        fine = self.unequal_rows <= self.limits.unequal_rows
+        if not fine:
+            name = f"rows of unequal length up to {path}"
+            self.faults.add(_over(name, self.unequal_rows, self.limits.unequal_rows))
+        return fine
 
     def _array(self, freeze: Callable[[Any], FloatArray], numbers: Any, path: str) -> FloatArray:
         try:
@@ -223,11 +276,13 @@ class _Decoder:
             self._fault(path, "an object of ids and lists of numbers", value)
             return LookupTable()
         self._bounded(f"entries of {path}", len(value), self.limits.map_entries)
-        rows = [self._numbers(entry, f"{path}.{_shown(key)}") for key, entry in value.items()]
-        values = self._array(matrix, rows, path)
+        rows: list[Any] = list(value.values())
+        if not are_plain(rows, bools=self.bools):
+            rows = [self._numbers(entry, f"{path}.{_shown(key)}") for key, entry in value.items()]
+        values = self._array(matrix, rows if self._rows_are_few(rows, path) else [], path)
         if len(values) < len(rows):
             return LookupTable()
-        table = LookupTable(zip(value, values, strict=True))
+        table = LookupTable(tuple(value), values)
         self.faults.extend(not_finite_in_map(table, path))
         return table
 
@@ -263,11 +318,11 @@ class _Decoder:
             case Wire.INDEX:
                 return self._index(value, path)
             case Wire.INDEXES:
-                return self._list(value, path, self._index)
+                return self._integers(value, path, self._index, 0)
             case Wire.SLOTS:
-                return self._list(value, path, self._slot)
+                return self._integers(value, path, self._slot, INTEGERS.start)
             case Wire.NUMBERS:
-                return self._vector(value, path)
+                return self._slot_numbers(value, path)
             case Wire.ACTIVATION:
                 return self._activation(value, path)
 

@@ -11,6 +11,7 @@ import orjson
 from instjit.arithmetic import FloatArray
 from instjit.arrays import is_ragged
 from instjit.errors import FormatError, Problem
+from instjit.formats.extras import NONE, Extras
 from instjit.formats.finite import not_finite, not_finite_in_map
 from instjit.model import LookupTable, Model
 from instjit.ops import Instruction
@@ -22,14 +23,22 @@ _OPTIONS = (
 )  # float32 arrays: the shortest decimal of the float32, not of the double
 
 
-def encode(model: Model) -> bytes:
-    """Canonical JSON of a model; ``decode`` gives the same model back.
+def encode(model: Model, extras: Extras = NONE) -> bytes:
+    """Canonical JSON of a model; ``decode`` gives the same model back, in float32.
+
+    Parameters
+    ----------
+    model
+        A model without problems.
+    extras
+        Not held by this format.
 
     Raises
     ------
     FormatError
         ``NonFiniteWeights`` or ``NonFiniteNumber`` for what JSON cannot hold: NaN and infinity.
     """
+    model = model.rounded
     problems = tuple(_unwritable(model))
     if problems:
         raise FormatError(problems)

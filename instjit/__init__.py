@@ -14,7 +14,8 @@
     net = instjit.Model([2, 1], [instjit.Dot(0, 1, weights=0, activation="SIGMOID")],
                         weights=[[[0.5, -1]]], bias=[[2]], features=["a", "b"])
     instjit.validate(net)                     # () or every problem at once
-    instjit.save(net, "net.json")
+    instjit.save(net, "net.json")             # or .rmd1, .rnn: the suffix tells the format
+    instjit.convert("net.json", "net.rmd1")   # the same bits of output, or no file
 """
 
 from __future__ import annotations
@@ -29,18 +30,21 @@ if TYPE_CHECKING:
     from instjit.compiler import compile as compile
     from instjit.compose import concatenate as concatenate
     from instjit.compose import from_transformations as from_transformations
+    from instjit.convert import convert as convert
     from instjit.cost import Cost as Cost
+    from instjit.cost import ModelCost as ModelCost
     from instjit.cost import cost as cost
     from instjit.errors import CompileError as CompileError
     from instjit.errors import FormatError as FormatError
     from instjit.errors import InputError as InputError
     from instjit.errors import InstjitError as InstjitError
+    from instjit.errors import LossWarning as LossWarning
     from instjit.errors import ModelError as ModelError
     from instjit.errors import Problem as Problem
+    from instjit.formats.limits import Limits as Limits
     from instjit.graph import Graph as Graph
     from instjit.graph import graph as graph
     from instjit.kernel import Kernel as Kernel
-    from instjit.limits import Limits as Limits
     from instjit.load import load as load
     from instjit.load import save as save
     from instjit.model import Buffer as Buffer
@@ -71,11 +75,12 @@ __version__ = "0.1.0"
 _HOMES = {
     "compiler": "compile",
     "compose": "concatenate from_transformations",
-    "cost": "Cost cost",
-    "errors": "CompileError FormatError InputError InstjitError ModelError Problem",
+    "convert": "convert",
+    "cost": "Cost ModelCost cost",
+    "errors": "CompileError FormatError InputError InstjitError LossWarning ModelError Problem",
     "graph": "Graph graph",
     "kernel": "Kernel",
-    "limits": "Limits",
+    "formats.limits": "Limits",
     "load": "load save",
     "model": "Buffer LookupTable Model ValidationData",
     "ops": (

@@ -1,6 +1,6 @@
 """Numbers a caller gives -> read-only, C-contiguous arrays of a model.
 
-The only place that fixes the dtype of constants: float32 for every format so far.
+Float32, or float64 where the model keeps that.
 """
 
 from __future__ import annotations
@@ -17,39 +17,57 @@ from instjit.errors import ModelError, Problem
 
 T = TypeVar("T", bound=np.generic)
 
+SINGLE: np.dtype[Any] = np.dtype(np.float32)
+DOUBLE: np.dtype[Any] = np.dtype(np.float64)
+
 INTEGERS = range(-(2**63), 2**64)
 """What a number of a model may be: int64 or uint64, as in every other reader."""
 
 
-def vector(values: Any, name: str = "vector") -> FloatArray:
-    """A read-only 1-D float32 copy; ModelError for anything but a list of numbers."""
-    array = _float32(values, name)
+WIDE = 16
+"""Numbers in a row from which on it is converted by itself."""
+
+
+def vector(values: Any, name: str = "vector", dtype: np.dtype[Any] = SINGLE) -> FloatArray:
+    """A read-only 1-D array of the dtype; ModelError for anything but a list of numbers."""
+    array = _floats(values, name, dtype)
     if array.ndim != 1:
         raise _misshapen(name, "a list of numbers", array)
     return frozen(array)
 
 
-def matrix(rows: Any, name: str = "matrix") -> FloatArray:
-    """A read-only 2-D float32 copy of rows.
+def matrix(rows: Any, name: str = "matrix", dtype: np.dtype[Any] = SINGLE) -> FloatArray:
+    """A read-only 2-D array of rows.
 
     Rows of unequal length stay representable, so that they can be reported: the result then is a
     1-D object array of row vectors (see ``is_ragged``).
     """
     if isinstance(rows, np.ndarray) and rows.dtype != object:
-        array = _float32(rows, name)
+        array = _floats(rows, name, dtype)
     else:
         several = _rows(rows, name)
         widths = {_length(row) for row in several}
         if len(widths) > 1:
-            return _ragged([vector(row, f"{name}, row {k}") for k, row in enumerate(several)])
-        array = _float32(several, name) if several else np.zeros((0, 0), np.float32)
+            return _ragged(
+                [vector(row, f"{name}, row {k}", dtype) for k, row in enumerate(several)]
+            )
+        joined = _joined(several, max(widths, default=0), dtype)
+        if joined is not None:
+            return joined
+        array = _floats(several, name, dtype) if several else np.zeros((0, 0), dtype)
     if array.ndim != 2:
         raise _misshapen(name, "a list of rows", array)
     return frozen(array)
 
 
 def frozen(array: npt.NDArray[T]) -> npt.NDArray[T]:
-    """The same numbers over bytes, which no ``setflags`` makes writable again."""
+    """The same numbers over bytes, which no ``setflags`` makes writable again.
+
+    An array that lies in bytes already, as those that codecs take from a file, is given back as it
+    is.
+    """
+    if isinstance(array.base, bytes) and array.flags.c_contiguous and array.flags.aligned:
+        return array
     return np.ndarray(array.shape, array.dtype, array.tobytes())
 
 
@@ -118,13 +136,26 @@ def integer(value: Any, name: str) -> int:
     return number
 
 
-def _float32(values: Any, name: str) -> FloatArray:
+def _floats(values: Any, name: str, dtype: np.dtype[Any]) -> FloatArray:
     try:
-        with np.errstate(over="ignore"):  # 1e39 is infinity in float32, as every reader has it
-            return np.asarray(values, dtype=np.float32, order="C")
+        with np.errstate(over="ignore", invalid="ignore"):
+            # 1e39 is infinity in float32, as every reader has it; a signalling NaN is a quiet one
+            return np.asarray(values, dtype=dtype, order="C")
     except (TypeError, ValueError, OverflowError) as error:
         message = f"{name}: expected numbers, got something else ({error})"
         raise ModelError(Problem("InvalidArray", message)) from error
+
+
+def _joined(rows: list[Any], width: int, dtype: np.dtype[Any]) -> FloatArray | None:
+    """The frozen matrix of long lists, a third faster than all at once; None for other rows."""
+    if width < WIDE or set(map(type, rows)) != {list}:
+        return None
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            content = b"".join([np.fromiter(row, dtype, width).tobytes() for row in rows])
+    except (TypeError, ValueError, OverflowError):
+        return None  # the general way tells what is wrong
+    return np.ndarray((len(rows), width), dtype, content)
 
 
 def _rows(rows: Any, name: str) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import IO, Any, TypeAlias
 
 from instjit import threads as thread_count
 from instjit.errors import CompileError, InputError, Problem
+from instjit.formats.limits import DEFAULT, Limits
 from instjit.kernel import Kernel
 from instjit.kernels import target as targets
 from instjit.load import load
@@ -28,6 +29,7 @@ def compile(
     level: str | None = None,
     warm: str | Iterable[str] = (),
     passes: tuple[Pass, ...] = PASSES,
+    limits: Limits = DEFAULT,
 ) -> Kernel:
     """Compile a model to a kernel.
 
@@ -47,13 +49,16 @@ def compile(
         Forms to compile now instead of on first use, one or several: "row", "slots", "buffer".
     passes
         Program passes to run, in order; results have the same bits with any choice.
+    limits
+        Bounds on what a file may ask for, as for ``instjit.load``, and on the lines of the source.
 
     Raises
     ------
     FormatError, ModelError
         As ``instjit.load`` and ``instjit.validate``.
     CompileError
-        Another target, precision or level than this machine offers.
+        Another target, precision or level than this machine offers. LimitExceeded: the source is
+        longer than ``limits.source_lines``.
     InputError
         UnknownForm: ``warm``. InvalidThreadCount: ``threads``.
     """
@@ -64,8 +69,9 @@ def compile(
     if isinstance(model, Model):
         check(model)
     else:
-        model = load(model)
+        model = load(model, limits=limits)
     kernel = Kernel(model, targets.choose(level), threads, passes)
+    _check_length(kernel, limits)
     with announced("instjit: compiling ..."):
         kernel.warm(forms)
     return kernel
@@ -78,6 +84,14 @@ def _forms(warm: Any) -> tuple[str, ...]:
         sentence = f'warm takes "row", "slots" or "buffer", or several of them, not {warm!r}'
         raise InputError(Problem("UnknownForm", sentence))
     return tuple(warm)
+
+
+def _check_length(kernel: Kernel, limits: Limits) -> None:
+    lines = kernel.source.text.count("\n")
+    if lines > limits.source_lines:
+        sentence = f"the source has {lines} lines, the limit is {limits.source_lines}"
+        fields = {"name": "source_lines", "actual": lines, "max": limits.source_lines}
+        raise CompileError(Problem("LimitExceeded", sentence, fields=fields))
 
 
 def _only(name: str, got: str, known: str) -> None:

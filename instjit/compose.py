@@ -153,6 +153,7 @@ def _joined(several: tuple[Model, ...]) -> Model:
         maps=[table for model in several for table in model.maps],
         features=first.features or None,
         feature_size=first.feature_size if first.features else first.input_size,
+        dtype=max(model.dtype for model in several),  # "float64" sorts behind "float32"
     )
 
 

@@ -1,11 +1,14 @@
-"""What a row costs, counted from the model alone."""
+"""What a row and a batch of rows cost, counted from the model alone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from instjit.errors import ModelError, Problem
+from instjit.arithmetic import FloatArray
+from instjit.arrays import SINGLE, entries, is_ragged
+from instjit.counted import whole
+from instjit.errors import InputError, ModelError, Problem
 
 if TYPE_CHECKING:
     from instjit.model import Model
@@ -38,14 +41,121 @@ class Cost:
         return 2 * self.multiply_adds + self.operations
 
 
-def cost(model: Model) -> Cost:
-    """Sum over the instructions of a model without problems.
+@dataclass(frozen=True, slots=True)
+class ModelCost(Cost):
+    """Work of one row, and what a batch of rows takes in work and in memory.
+
+    Attributes
+    ----------
+    parameters
+        Numbers in weights, biases, parameter vectors and maps. What several instructions share
+        counts once.
+    parameter_bytes
+        Bytes of all of them.
+    row_bytes
+        Bytes of all buffers of one row.
+    batch
+        Rows of a batch.
+    budget
+        Bytes that a batch may take; None for no bound.
+    """
+
+    parameters: int = 0
+    parameter_bytes: int = 0
+    row_bytes: int = 0
+    batch: int = 1
+    budget: int | None = None
+
+    @property
+    def row(self) -> Cost:
+        """Work of one row alone."""
+        return Cost(self.multiply_adds, self.operations, self.moved, self.constants)
+
+    @property
+    def batch_flops(self) -> int:
+        """Floating-point operations of a batch."""
+        return self.batch * self.flops
+
+    @property
+    def batch_bytes(self) -> int:
+        """Bytes of all buffers of all rows of a batch."""
+        return self.batch * self.row_bytes
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the parameters and of a batch's buffers."""
+        return self.parameter_bytes + self.batch_bytes
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the memory is within the budget; None without one."""
+        return None if self.budget is None else self.memory <= self.budget
+
+    @property
+    def headroom(self) -> int | None:
+        """Bytes of the budget that are left, 0 when it is too small; None without one."""
+        return None if self.budget is None else max(0, self.budget - self.memory)
+
+    @property
+    def intensity(self) -> float:
+        """Floating-point operations of a batch for each byte of its memory."""
+        return self.batch_flops / self.memory if self.memory else 0.0
+
+
+def cost(
+    model: Model,
+    *,
+    batch: int = 1,
+    budget: int | None = None,
+    parameter_bytes: int | None = None,
+    activation_bytes: int = 4,
+) -> ModelCost:
+    """What a model without problems takes.
+
+    Parameters
+    ----------
+    model
+        The model.
+    batch
+        Rows of a batch.
+    budget
+        Bytes that the parameters and the buffers of a batch may take together.
+    parameter_bytes
+        Bytes of one parameter; those of the model's own arrays when left out.
+    activation_bytes
+        Bytes of one slot of a buffer.
 
     Raises
     ------
     ModelError
         ``InvalidModel`` for an instruction that names what the model does not have.
+    InputError
+        ``InvalidProfile`` for a batch or a size below 1, a budget below 0, or what is no integer.
     """
+    batch = _at_least(1, batch, "batch")
+    slot = _at_least(1, activation_bytes, "activation_bytes")
+    each = None if parameter_bytes is None else _at_least(1, parameter_bytes, "parameter_bytes")
+    most = None if budget is None else _at_least(0, budget, "budget")
+    row = _row(model)
+    arrays = [*model.weights, *model.bias, *model.parameters, *(m.values for m in model.maps)]
+    counts = [_numbers(array) for array in arrays]
+    held = sum(
+        count * (each or _item_bytes(array)) for count, array in zip(counts, arrays, strict=True)
+    )
+    return ModelCost(
+        row.multiply_adds,
+        row.operations,
+        row.moved,
+        row.constants,
+        sum(counts),
+        held,
+        model.required_memory * slot,
+        batch,
+        most,
+    )
+
+
+def _row(model: Model) -> Cost:
     total = Cost()
     for number, instruction in enumerate(model.instructions):
         try:
@@ -54,3 +164,24 @@ def cost(model: Model) -> Cost:
             message = f"instruction {number} names what the model does not have: validate tells"
             raise ModelError(Problem("InvalidModel", message, number)) from error
     return total
+
+
+def _numbers(array: FloatArray) -> int:
+    return entries(array) if is_ragged(array) else array.size
+
+
+def _item_bytes(array: FloatArray) -> int:
+    return SINGLE.itemsize if is_ragged(array) else array.itemsize
+
+
+def _at_least(least: int, value: Any, name: str) -> int:
+    try:
+        number = whole(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        long = isinstance(value, int) and value.bit_length() > 64  # repr may refuse these
+        got = "a negative integer" if long else repr(value)[:40]
+        message = f"{name}: expected an integer of at least {least}, got {got}"
+        raise InputError(Problem("InvalidProfile", message))
+    return number

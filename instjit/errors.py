@@ -6,7 +6,8 @@
         InputError      a call's arguments do not fit the kernel
         CompileError    the kernel cannot be built here
 
-Every error carries ``problems``; ``kind`` and ``fields`` are those of the first.
+Every error carries ``problems``; ``kind`` and ``fields`` are those of the first. Besides, ``save``
+warns with a LossWarning.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class InstjitError(Exception):
 
 
 class FormatError(InstjitError, ValueError):
-    """The bytes are not a model file of the expected format, or are over a limit."""
+    """The bytes are no model file of the format, or are over a limit; or it cannot hold a model."""
 
 
 class ModelError(InstjitError, ValueError):
@@ -74,6 +75,10 @@ class InputError(InstjitError, ValueError):
 
 class CompileError(InstjitError, RuntimeError):
     """The kernel cannot be generated or compiled on this machine."""
+
+
+class LossWarning(UserWarning):
+    """A file has no place for all that was saved to it."""
 
 
 def _sentence(problems: tuple[Problem, ...]) -> str:

@@ -102,19 +102,20 @@ def unread(model: Model) -> Iterator[Overwrite]:
     ModelError
         As ``graph``, but for the limit.
     """
-    waiting: list[list[int]] = [[] for _ in model.buffers]
-    """For each buffer, the writers of its value that nothing has read so far."""
+    count = len(model.buffers)
+    waiting: dict[int, list[int]] = {}
+    """By buffer, the writers of its value that nothing has read so far."""
     for number, instruction in enumerate(model.instructions):
         output, reads = instruction.output, instruction.reads()
         for buffer in (*reads, output):
-            if not 0 <= buffer < len(waiting):
-                raise _no_buffer(number, buffer, len(waiting))
+            if not 0 <= buffer < count:
+                raise _no_buffer(number, buffer, count)
         for buffer in reads:
-            waiting[buffer] = []
+            waiting.pop(buffer, None)
         if not instruction.partial:
-            yield from (Overwrite(writer, output, number) for writer in waiting[output])
-            waiting[output] = []
-        waiting[output].append(number)
+            for writer in waiting.pop(output, ()):
+                yield Overwrite(writer, output, number)
+        waiting.setdefault(output, []).append(number)
 
 
 def _no_buffer(number: int, buffer: int, count: int) -> ModelError:

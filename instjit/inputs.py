@@ -126,7 +126,7 @@ def _float32(values: Any, name: str) -> FloatArray:
         found = np.asarray(values)
         unfit = _unfit(values, found)
         if unfit is None:
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):  # invalid: a signalling NaN
                 array = np.asarray(found, dtype=np.float32, order="C")
                 return array if array.flags.aligned else array.copy()
     except (TypeError, ValueError, OverflowError) as error:

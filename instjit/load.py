@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import IO, Any, TypeAlias
 
-from instjit.errors import FormatError, ModelError, Problem
+from instjit.content import content_of
+from instjit.errors import FormatError, LossWarning, ModelError, Problem
 from instjit.formats import FORMATS, Format, for_suffix, named, sniff
-from instjit.limits import DEFAULT, Limits
+from instjit.formats.extras import NONE, Extras
+from instjit.formats.limits import DEFAULT, Limits
+from instjit.formats.losses import losses, not_held, sentence
 from instjit.model import Model
-from instjit.replacing import replacing
+from instjit.replacing import check_target, replacing
 from instjit.validate import problems, validate
 from instjit.validation_rows import validation_problems
 
@@ -28,14 +32,15 @@ def load(
     Parameters
     ----------
     source
-        A path, the bytes of a file, an open binary file, or a parsed JSON document.
+        A path, the bytes of a file, an open binary file, or a parsed JSON document. Arrays of a
+        model from a binary file are views of its bytes; a bytearray or a memoryview is copied.
     check
         Whether to run the validation rows that the file may hold. They cannot hold the caller up:
         ``limits.validation_operations`` bounds their work before it is begun.
     limits
         Bounds on what a file may ask for.
     format
-        Name of the format; found from the content when left out.
+        "instmodel", "rmd1" or "rnn0"; found from the content, never from the name, when left out.
 
     Raises
     ------
@@ -56,11 +61,14 @@ def load(
 
 def decode(source: Source, *, limits: Limits = DEFAULT, format: str | None = None) -> Model:
     """Read a model without asking what it means; the arguments of ``load``, FormatError only."""
+    codec = None if format is None else named(format)
     if isinstance(source, Mapping):
+        if codec not in (None, FORMATS["instmodel"]):
+            message = f"a parsed document is of the format instmodel, {format} was asked for"
+            raise FormatError(Problem("UnknownFormat", message))
         return FORMATS["instmodel"].decode(source, limits)
-    content = _content(source, limits)
-    codec = sniff(content) if format is None else named(format)
-    return codec.decode(content, limits)
+    content = content_of(source, limits)
+    return (codec or sniff(content)).decode(content, limits)
 
 
 def save(
@@ -68,6 +76,7 @@ def save(
     path: str | os.PathLike[str],
     *,
     format: str | None = None,
+    strict: bool = False,
     limits: Limits = DEFAULT,
 ) -> None:
     """Write a model to a file: to a new one beside it, which then takes its name.
@@ -79,7 +88,12 @@ def save(
     model
         A model without problems.
     path
-        Where to; the suffix tells the format unless ``format`` does.
+        Where to; the suffix (.json, .rmd1, .rnn, .rnn0) tells the format unless ``format`` does.
+    format
+        "instmodel", "rmd1" or "rnn0".
+    strict
+        Whether to refuse what the format cannot hold, such as feature names in RMD1, instead of
+        leaving it out with a ``LossWarning``.
     limits
         As for ``load``.
 
@@ -88,66 +102,50 @@ def save(
     ModelError
         The model has problems.
     FormatError
-        The format cannot hold the model, or no format has this suffix.
+        No format has this suffix (UnknownFormat), or the format cannot hold the model: the
+        instructions are no dense chain (NotADenseChain), a number is not finite (NonFiniteWeights
+        and NonFiniteNumber, in JSON), or ``strict`` and a part would be lost (NotHeld).
     InputError
         NotAFile: there is something at ``path`` that is no regular file.
     OSError
         The file cannot be written.
     """
-    codec: Format = for_suffix(path) if format is None else named(format)
+    codec = target_format(path, format)
+    check_target(path, force=True)
     found = validate(model, limits=limits)
     if found:
         raise ModelError(found)
-    content = codec.encode(model)
+    content, lost = encoded(codec, model, NONE, strict)
+    if lost:
+        warnings.warn(sentence(codec.name, lost), LossWarning, stacklevel=2)
     with replacing(path, force=True) as file:
         file.write(content)
 
 
-def _content(source: Any, limits: Limits) -> bytes:
-    if isinstance(source, bytes | bytearray | memoryview):
-        content = bytes(source)
-    elif isinstance(source, str | os.PathLike):
-        content = _file_content(Path(os.fsdecode(source)), limits)
-    else:
-        content = _read(source, limits)
-    if len(content) > limits.file_bytes:
-        raise FormatError(_too_long("the file", f"more than {limits.file_bytes}", limits))
-    return content
+def target_format(path: str | os.PathLike[str], format: str | None) -> Format:
+    """The format to write to ``path``; UnknownFormat when neither argument tells."""
+    return for_suffix(path) if format is None else named(format)
 
 
-def _read(source: Any, limits: Limits) -> bytes:
-    """What an open file gives."""
-    kind = type(source).__name__
-    read = getattr(source, "read", None)
-    if isinstance(source, type) or not callable(read):
-        message = f"expected a path, bytes, an open binary file or a dict, got {kind}"
-        raise FormatError(Problem("Unreadable", message))
+def encoded(
+    codec: Format, model: Model, extras: Extras, strict: bool
+) -> tuple[bytes, tuple[str, ...]]:
+    """The bytes of a file, and a phrase for each thing that it does not hold.
+
+    Raises
+    ------
+    FormatError
+        The format cannot hold the model; NotHeld for what would be lost, when ``strict``.
+    """
     try:
-        got = read(limits.file_bytes + 1)
-        content = got.encode() if isinstance(got, str) else got  # a file opened as text
-    except (OSError, ValueError) as error:  # ValueError: closed, or text that is not UTF-8
-        message = f"{kind}: cannot be read: {error}"
-        raise FormatError(Problem("Unreadable", message)) from error
-    if not isinstance(content, bytes | bytearray | memoryview):
-        message = f"{kind}: expected bytes from read(), got {type(got).__name__}"
-        raise FormatError(Problem("Unreadable", message))
-    return bytes(content)
+        content = codec.encode(model, extras)  # first: what it refuses no option can help
+    except FormatError as error:
+        raise FormatError(_told(problem, codec) for problem in error.problems) from error
+    lost = losses(model, extras, codec.holds)
+    if strict and lost:
+        raise FormatError(not_held(codec.name, lost))
+    return content, lost
 
 
-def _file_content(path: Path, limits: Limits) -> bytes:
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            content = file.read(limits.file_bytes + 1) if size <= limits.file_bytes else b""
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        message = f"{path}: cannot be read: {reason}"
-        raise FormatError(Problem("Unreadable", message, fields={"path": str(path)})) from error
-    if size > limits.file_bytes:
-        raise FormatError(_too_long(str(path), str(size), limits))
-    return content
-
-
-def _too_long(name: str, size: str, limits: Limits) -> Problem:
-    message = f"{name} has {size} bytes, the limit is {limits.file_bytes}"
-    return Problem("LimitExceeded", message, fields={"name": "bytes", "max": limits.file_bytes})
+def _told(problem: Problem, codec: Format) -> Problem:
+    return replace(problem, message=f"{codec.name} cannot hold the model: {problem.message}")

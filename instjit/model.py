@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from instjit.arithmetic import FloatArray
-from instjit.arrays import array_bytes, frozen, integer, matrix, vector
+from instjit.arrays import DOUBLE, SINGLE, array_bytes, frozen, integer, matrix, vector
 from instjit.errors import ModelError, Problem
 from instjit.features import total_width
 
@@ -48,6 +48,8 @@ class LookupTable:
         Keys and their vectors. Keys are ints, or strings that spell an int32 (``"7"``, ``"+7"``,
         ``"007"``); a key that does neither is kept as the string it is, for ``instjit.validate`` to
         report.
+    vectors
+        The vectors, when ``entries`` are the keys alone.
 
     Attributes
     ----------
@@ -62,13 +64,18 @@ class LookupTable:
     keys: tuple[int | str, ...]
     values: FloatArray
 
-    def __init__(self, entries: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = ()) -> None:
-        listed = entries.items() if isinstance(entries, Mapping) else entries
-        pairs = _listed(listed, "map")
-        if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
-            raise _invalid("map: expected a dict, or pairs of a key and its vector")
-        object.__setattr__(self, "keys", tuple(_map_key(key) for key, _ in pairs))
-        object.__setattr__(self, "values", matrix([value for _, value in pairs], "map"))
+    def __init__(
+        self, entries: Mapping[Any, Any] | Iterable[Any] = (), vectors: Any = None
+    ) -> None:
+        keys = _listed(entries.items() if isinstance(entries, Mapping) else entries, "map")
+        if vectors is None:
+            if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in keys):
+                raise _invalid("map: expected a dict, or pairs of a key and its vector")
+            keys, vectors = tuple(key for key, _ in keys), [value for _, value in keys]
+        object.__setattr__(self, "keys", tuple(map(_map_key, keys)))
+        object.__setattr__(self, "values", matrix(vectors, "map"))
+        if len(self.keys) != len(self.values):
+            raise _invalid(f"map: {len(self.keys)} keys for {len(self.values)} vectors")
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a LookupTable is frozen: {name} cannot be set")
@@ -85,7 +92,7 @@ class LookupTable:
         return hash(self.keys)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LookupTable, (tuple(zip(self.keys, self.values, strict=True)),)
+        return LookupTable, (self.keys, self.values)
 
     def content(self) -> Iterator[bytes]:
         """Everything the table holds, for digests."""
@@ -159,9 +166,11 @@ class Model:
         Number of input columns; ``features`` or this must be given.
     validation_data
         ``ValidationData`` or the pair (inputs, expected_outputs).
+    dtype
+        "float32", or "float64" to keep weights and biases in that, as an RMD1 file may hold them.
+        Kernels compute in float32 and round them once; ``reference.run64`` uses them as they are.
 
-    Numbers become read-only float32 arrays. Models are equal when all they hold is, NaN by its
-    bits.
+    Numbers become read-only arrays. Models are equal when all they hold is, NaN by its bits.
     """
 
     buffers: tuple[Buffer, ...]
@@ -173,6 +182,7 @@ class Model:
     features: tuple[str, ...] | None
     feature_size: int | None
     validation_data: ValidationData | None
+    dtype: str
 
     def __init__(
         self,
@@ -186,28 +196,30 @@ class Model:
         features: Iterable[str] | None = None,
         feature_size: int | None = None,
         validation_data: ValidationData | tuple[Any, Any] | None = None,
+        dtype: str = "float32",
     ) -> None:
-        matrices = _all(matrix, weights, "weights")
-        zeros = [np.zeros(len(weight)) for weight in matrices]
+        floats = _dtype(dtype)
+        matrices = _all(matrix, weights, "weights", floats)
+        if bias is None:
+            bias = [np.zeros(len(weight)) for weight in matrices]
         if validation_data is not None and not isinstance(validation_data, ValidationData):
             pair = _listed(validation_data, "validation_data")
             if len(pair) != 2:
                 raise _invalid(f"validation_data: expected inputs and outputs, got {len(pair)}")
             validation_data = ValidationData(*pair)
         for name, value in {
-            "buffers": tuple(
-                _buffer(buffer, number) for number, buffer in enumerate(_listed(buffers, "buffers"))
-            ),
+            "buffers": _buffers(buffers),
             "instructions": _instructions(instructions),
             "weights": matrices,
-            "bias": _all(vector, zeros if bias is None else bias, "bias"),
-            "parameters": _all(vector, parameters, "parameters"),
+            "bias": _all(vector, bias, "bias", floats),
+            "parameters": _all(vector, parameters, "parameters", SINGLE),
             "maps": tuple(
                 m if isinstance(m, LookupTable) else LookupTable(m) for m in _listed(maps, "maps")
             ),
             "features": None if features is None else _names(features),
             "feature_size": None if feature_size is None else integer(feature_size, "feature_size"),
             "validation_data": validation_data,
+            "dtype": floats.name,
         }.items():
             object.__setattr__(self, name, value)
 
@@ -252,6 +264,17 @@ class Model:
         if self.feature_size is not None:
             return self.feature_size
         return total_width(self.features) if self.features else self._inferred_width()
+
+    @cached_property
+    def rounded(self) -> Model:
+        """The same model with float32 constants, each rounded once; itself when it has no others.
+
+        It lives as long as the model does.
+        """
+        if self.dtype == "float32":
+            return self
+        fields = [getattr(self, name) for name in self.__dataclass_fields__]
+        return _rebuild(*fields[:-1], "float32")
 
     @cached_property
     def digest(self) -> str:
@@ -305,9 +328,18 @@ class Model:
         return sum(buffer.size for buffer in self.buffers[: last + 1])
 
 
-def _all(freeze: Any, arrays: Iterable[Any], name: str) -> tuple[FloatArray, ...]:
+def _all(
+    freeze: Any, arrays: Iterable[Any], name: str, dtype: np.dtype[Any]
+) -> tuple[FloatArray, ...]:
     several = enumerate(_listed(arrays, name))
-    return tuple(freeze(array, f"{name} {number}") for number, array in several)
+    return tuple(freeze(array, f"{name} {number}", dtype) for number, array in several)
+
+
+def _dtype(dtype: Any) -> np.dtype[Any]:
+    for known in (SINGLE, DOUBLE):
+        if dtype == known.name:
+            return known
+    raise _invalid(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
 
 
 def _listed(values: Any, name: str) -> tuple[Any, ...]:
@@ -329,6 +361,13 @@ def _instructions(values: Any) -> tuple[Instruction, ...]:
                 f"got {type(each).__name__} {getattr(each, '__name__', '')}".rstrip()
             )
     return several
+
+
+def _buffers(values: Any) -> tuple[Buffer, ...]:
+    """Equal ones are one object: a file may hold 65,536."""
+    made: dict[Buffer, Buffer] = {}
+    each = (_buffer(buffer, k) for k, buffer in enumerate(_listed(values, "buffers")))
+    return tuple(made.setdefault(buffer, buffer) for buffer in each)
 
 
 def _buffer(buffer: Any, number: int) -> Buffer:
@@ -356,15 +395,6 @@ def _map_key(key: Any) -> int | str:
 
 
 def _rebuild(*fields: Any) -> Model:
-    buffers, instructions, weights, bias, parameters, maps, features, size, validation_data = fields
-    return Model(
-        buffers,
-        instructions,
-        weights,
-        bias,
-        parameters=parameters,
-        maps=maps,
-        features=features,
-        feature_size=size,
-        validation_data=validation_data,
-    )
+    positional = 4  # buffers, instructions, weights, bias
+    names = list(Model.__dataclass_fields__)[positional:]
+    return Model(*fields[:positional], **dict(zip(names, fields[positional:], strict=True)))

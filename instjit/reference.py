@@ -47,12 +47,12 @@ def run(model: Model, rows: Any) -> FloatArray:
     InputError
         When the rows have the wrong shape or width.
     """
-    return _run(model, as_rows(model, rows), np.dtype(np.float32), _reference)
+    return _run(model.rounded, as_rows(model, rows), np.dtype(np.float32), _reference)
 
 
 def run_buffers(model: Model, rows: Any) -> FloatArray:
     """Every buffer's final value, one after the other: (rows, required_memory) float32."""
-    return _run(model, as_rows(model, rows), np.dtype(np.float32), _reference, whole=True)
+    return _run(model.rounded, as_rows(model, rows), np.dtype(np.float32), _reference, whole=True)
 
 
 def run64(model: Model, rows: Any) -> npt.NDArray[np.float64]:

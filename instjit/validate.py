@@ -14,8 +14,8 @@ from instjit.arrays import entries
 from instjit.collecting import Collected
 from instjit.errors import ModelError, Problem
 from instjit.features import feature_width, total_width
+from instjit.formats.limits import DEFAULT, Limits
 from instjit.graph import unread
-from instjit.limits import DEFAULT, Limits
 from instjit.model import LookupTable, Model
 from instjit.ops.checks import Checks
 from instjit.ops.wire import Parts

@@ -16,7 +16,7 @@ from instjit.kernels.packing import (
     PackedTable,
     aligned_floats,
     block_floats,
-    gemm_block,
+    pack_gemm,
     pack_table,
 )
 from instjit.model import Model
@@ -91,8 +91,7 @@ def bind(program: Program, model: Model, places: Layout, panel: int) -> tuple[Fl
     for vector, at in places.vectors.items():
         k[at : at + len(model.parameters[vector])] = model.parameters[vector]
     for weights, at in places.blocks.items():
-        block = gemm_block(model.weights[weights], model.bias[weights], panel)
-        k[at : at + len(block)] = block
+        pack_gemm(k[at:], model.weights[weights], model.bias[weights], panel)
     _bind_tables(lookups, tables, places, k, n)
     k.setflags(write=False)
     n.setflags(write=False)

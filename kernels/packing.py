@@ -10,6 +10,7 @@ lookup, then keys.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,30 +68,32 @@ def block_floats(outputs: int, depth: int) -> int:
     return padded(outputs) * (depth + 1)
 
 
-def gemm_block(weights: Floats, bias: Floats, panel: int) -> Floats:
-    """A Gemm's block.
+@np.errstate(over="ignore")  # a float64 weight beyond float32 is infinity there
+def pack_gemm(k: Floats, weights: npt.NDArray[Any], bias: npt.NDArray[Any], panel: int) -> None:
+    """Write a Gemm's block: the one copy on the way from a file's weights to the kernel's.
 
     Parameters
     ----------
+    k
+        Zeros; the block is written to its first ``block_floats``.
     weights
-        float32 [outputs][depth].
+        [outputs][depth], float32 or float64, which is rounded here.
     bias
-        float32 [outputs].
+        [outputs], of the same dtype.
     panel
         Outputs of a full panel (``Level.panel``), a multiple of 4.
     """
     outputs, depth = weights.shape
-    block = np.zeros(block_floats(outputs, depth), dtype=np.float32)
+    block = k[: block_floats(outputs, depth)]
     if narrow(outputs, depth):
         block[:outputs] = bias
-        block[padded(outputs) :] = weights.ravel()
-        return block
+        block[padded(outputs) :].reshape(outputs, depth)[...] = weights
+        return
     for part in panels(outputs, depth, panel):
         held = block[part.at : part.at + part.width * (depth + 1)].reshape(depth + 1, part.width)
         chosen = slice(part.first, part.first + part.outputs)
         held[0, : part.outputs] = bias[chosen]
         held[1:, : part.outputs] = weights[chosen].T
-    return block
 
 
 def aligned_floats(count: int) -> Floats:

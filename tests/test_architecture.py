@@ -30,16 +30,15 @@ MODULES = modules()
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 LAYERS = (
-    {"errors", "arithmetic", "counted", "limits", "features", "progress"}
-    | {"collecting", "replacing"},
+    {"errors", "arithmetic", "counted", "features", "progress"} | {"collecting", "replacing"},
     {"functions", "program", "arrays", "slot_set"},
     {"summation"},
     {"model", "ops", "cost", "lower"},
     {"inputs", "graph"},
-    {"reference", "formats", "passes"},
+    {"reference", "formats", "passes", "content"},
     {"validation_rows", "table"},
     {"validate"},
-    {"load", "compose"},
+    {"load", "compose", "convert"},
     {"kernels", "gpu", "threads"},
     {"variant"},
     {"launch"},
@@ -120,7 +119,8 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     [
         (
             "formats",
-            {"errors", "arithmetic", "arrays", "collecting", "limits", "features", "model", "ops"},
+            {"errors", "arithmetic", "arrays", "collecting", "counted", "features", "model", "ops"}
+            | {"summation"},  # a dense network runs in the kernels' sums without being a model
         ),
         ("program", set()),
         ("passes", {"program", "slot_set"}),

@@ -18,8 +18,8 @@ import instjit as ij
 from instjit.collecting import MOST_PROBLEMS
 from instjit.formats import FORMATS, sniff
 from instjit.formats.instmodel import decode
+from instjit.formats.limits import DEFAULT, Limits
 from instjit.formats.writing import encode
-from instjit.limits import DEFAULT, Limits
 
 COPY = {"type": "COPY", "input": 0, "output": 1, "internal_index": 0}
 TABLE = {
@@ -121,6 +121,46 @@ def test_a_fault_of_shape_is_named_by_its_place(changes, message) -> None:
     assert error.kind == "ParseError"
     assert error.problems[0].message.startswith(message)
     assert message.startswith(error.fields["path"])
+
+
+@pytest.mark.parametrize("width", [2, 15, 16, 200])
+@pytest.mark.parametrize("value", [True, False, None, "1", "", "nan", [1], [], {}])
+def test_what_numpy_would_take_for_a_number_is_refused_by_place(value, width) -> None:
+    rows = [[0.5] * width for _ in range(4)]
+    rows[2][width - 1] = value
+    path = f"[2][{width - 1}]"
+    rest = {"validation_data": {"inputs": [], "expected_outputs": rows}}
+    maps = [{"1": rows[0], "5": rows[2]}]
+    faulty = document(weights=[rows], bias=[rows[2]], maps=maps, **rest)
+    wanted = [
+        f"weights[0]{path}",
+        f"bias[0][{width - 1}]",
+        f"maps[0].'5'[{width - 1}]",
+        f"validation_data.expected_outputs{path}",
+    ]
+    for source in (faulty, json.dumps(faulty).encode()):
+        with pytest.raises(ij.FormatError) as caught:
+            decode(source)
+        assert [problem.fields["path"] for problem in caught.value.problems] == wanted
+        assert {problem.kind for problem in caught.value.problems} == {"ParseError"}
+
+
+@pytest.mark.parametrize("word", ["true", "false", "u", "s" * 20_000, "tru", "fals"])
+def test_words_in_the_text_do_not_hide_a_bool(word) -> None:
+    rows = [[1.0] * 20, [1.0] * 19 + [True]]
+    assert "weights[0][1][19]" in str(refused(document(comment=word, weights=[rows])))
+    assert "weights[0][1][19]" in str(refused(document(weights=[rows], z=word)))
+
+
+@pytest.mark.parametrize("width", [1, 3, 15, 16, 17, 100])
+def test_numbers_are_rounded_once_whatever_the_width(width) -> None:
+    random = np.random.default_rng(width)
+    exponents = random.integers(-46, 38, size=(5, width)).astype(float)
+    rows = (random.normal(size=(5, width)) * 10.0**exponents).tolist()
+    rows[0][0], rows[1][0] = 16777217, -(2**63)  # integers beside decimals
+    decoded = decode(json.dumps(document(weights=[rows], bias=[[0] * 5])).encode())
+    expected = np.array(rows, np.float64).astype(np.float32)
+    assert decoded.weights[0].tobytes() == expected.tobytes()
 
 
 def test_all_faults_are_reported_at_once() -> None:

@@ -6,11 +6,14 @@ import io
 import os
 import pickle
 import stat
+import warnings
 
+import numpy as np
 import orjson
 import pytest
 
 import instjit as ij
+from instjit.formats import sniff
 
 DOCUMENT = {
     "features": ["a", "b"],
@@ -60,13 +63,6 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(path) -> None:
         with pytest.raises(ij.FormatError, match="the limit is 10") as caught:
             ij.load(source, limits=small)
         assert caught.value.kind == "LimitExceeded"
-
-
-def test_an_unknown_format_is_refused() -> None:
-    with pytest.raises(ij.FormatError, match="no format 'onnx'"):
-        ij.load(TEXT, format="onnx")
-    with pytest.raises(ij.FormatError, match="not a model file"):
-        ij.load(b"\x89PNG\r\n")
 
 
 def test_validation_rows_are_run_unless_told_otherwise() -> None:
@@ -124,12 +120,105 @@ def test_a_model_with_problems_is_not_saved(tmp_path, path) -> None:
     assert os.listdir(tmp_path) == ["model.json"]
 
 
-def test_the_suffix_or_the_format_says_what_to_write(tmp_path) -> None:
-    model = ij.load(DOCUMENT)
-    with pytest.raises(ij.FormatError, match="no format has this suffix"):
-        ij.save(model, tmp_path / "model.bin")
-    ij.save(model, tmp_path / "model.bin", format="instmodel")
-    assert ij.load(tmp_path / "model.bin") == model
+CHAIN = {**DOCUMENT, "features": None, "feature_size": 2, "validation_data": None}
+"""The same without what only JSON can hold."""
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "written"),
+    [
+        ("net.json", None, "instmodel"),
+        ("net.JSON", None, "instmodel"),
+        ("net.rmd1", None, "rmd1"),
+        ("net.rnn", None, "rnn0"),
+        ("net.rnn0", None, "rnn0"),
+        ("net.old.rnn0", None, "rnn0"),
+        ("net.json", "rmd1", "rmd1"),
+        ("net.rmd1", "rnn0", "rnn0"),
+        ("net.bin", "instmodel", "instmodel"),
+        ("net", "rnn0", "rnn0"),
+    ],
+)
+def test_the_suffix_or_the_format_says_what_to_write(tmp_path, name, format, written) -> None:
+    model = ij.load(CHAIN)
+    ij.save(model, tmp_path / name, format=format)
+    content = (tmp_path / name).read_bytes()
+    assert sniff(content).name == written
+    assert ij.reference.run(ij.load(content), [[1, -1]]) == 1.75
+
+
+@pytest.mark.parametrize("name", ["net", "net.bin", "json", "net.rmd", "net.rmd1.gz"])
+def test_an_unknown_suffix_is_refused_with_all_that_are_known(tmp_path, name) -> None:
+    with pytest.raises(
+        ij.FormatError, match=r"expected one of .json, .rmd1, .rnn, .rnn0"
+    ) as caught:
+        ij.save(ij.load(CHAIN), tmp_path / name)
+    assert caught.value.kind == "UnknownFormat"
+    with pytest.raises(ij.FormatError, match="no format 'onnx'"):
+        ij.save(ij.load(CHAIN), tmp_path / "net.json", format="onnx")
+    assert os.listdir(tmp_path) == []
+
+
+DOUBLE = ij.Model([1, 1], [ij.Dot(0, 1, 0)], [[[0.1]]], [[1]], feature_size=1, dtype="float64")
+
+LOSSES = [
+    (ij.load(DOCUMENT), ".rmd1", "rmd1 has no place for 2 feature names and 1 validation row"),
+    (ij.load(DOCUMENT), ".rnn", "rnn0 has no place for 2 feature names and 1 validation row"),
+    (DOUBLE, ".json", "instmodel has no place for float64 numbers (rounded to float32)"),
+]
+
+
+@pytest.mark.parametrize(("model", "suffix", "sentence"), LOSSES)
+def test_what_is_left_out_is_one_warning(tmp_path, model, suffix, sentence) -> None:
+    with pytest.warns(ij.LossWarning) as caught:
+        ij.save(model, tmp_path / f"net{suffix}")
+    (warning,) = caught
+    assert str(warning.message) == sentence
+    assert warning.filename == __file__
+    again = ij.load(tmp_path / f"net{suffix}")
+    row = np.ones((1, model.input_size), np.float32)
+    assert ij.reference.run(again, row) == ij.reference.run(model, row)
+
+
+@pytest.mark.parametrize(("model", "suffix", "sentence"), LOSSES)
+def test_strict_refuses_to_leave_anything_out(tmp_path, model, suffix, sentence) -> None:
+    with pytest.raises(ij.FormatError) as caught:
+        ij.save(model, tmp_path / f"net{suffix}", strict=True)
+    assert {problem.kind for problem in caught.value.problems} == {"NotHeld"}
+    lost = [problem.fields["lost"] for problem in caught.value.problems]
+    assert sentence.endswith(f" for {' and '.join(lost)}")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_warning_that_is_an_error_comes_before_the_file(tmp_path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ij.LossWarning):
+            ij.save(DOUBLE, tmp_path / "net.json")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("model", "suffix"), [(DOUBLE, ".rmd1"), (DOUBLE, ".rnn")])
+def test_strict_takes_what_loses_nothing(tmp_path, model, suffix) -> None:
+    path = tmp_path / f"net{suffix}"
+    ij.save(model, path, strict=True)
+    assert ij.load(path) == model
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("suffix", [".rmd1", ".rnn"])
+def test_no_dense_chain_is_refused_by_its_first_instruction(tmp_path, suffix, strict) -> None:
+    softmax = ij.Dot(1, 2, 1, "SOFTMAX")
+    model = ij.Model(
+        [1, 2, 2],
+        [ij.Dot(0, 1, 0), softmax],
+        [[[1], [2]], [[1, 2], [3, 4]]],
+        features=["lost too"],
+    )
+    with pytest.raises(ij.FormatError, match="cannot hold the model: instruction 1") as caught:
+        ij.save(model, tmp_path / f"net{suffix}", strict=strict)
+    assert (caught.value.kind, caught.value.problems[0].instruction) == ("NotADenseChain", 1)
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_that_is_not_there_is_an_oserror(tmp_path) -> None:

@@ -16,8 +16,8 @@ from instjit.kernels.packing import (
     PackedTable,
     aligned_floats,
     block_floats,
-    gemm_block,
     narrow,
+    pack_gemm,
     pack_table,
     padded,
     panels,
@@ -37,6 +37,12 @@ def a_product(outputs: int, depth: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng((outputs, depth))
     weights = rng.normal(size=(outputs, depth)).astype(np.float32)
     return weights, rng.normal(size=outputs).astype(np.float32)
+
+
+def gemm_block(weights: np.ndarray, bias: np.ndarray, panel: int) -> np.ndarray:
+    block = np.zeros(block_floats(*weights.shape), np.float32)
+    pack_gemm(block, weights, bias, panel)
+    return block
 
 
 @pytest.mark.parametrize("panel", sorted({level.panel for level in LEVELS.values()} | {4, 8}))

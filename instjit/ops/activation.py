@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
 Formula: TypeAlias = Callable[[DoubleArray], DoubleArray]
 
+BLOCK = 2**16
+"""Columns that the reference works on at once: a sequence has some twenty arrays as large."""
+
 _erf = np.frompyfunc(math.erf, 1, 1)
 
 
@@ -80,8 +83,7 @@ class Activation(Enum):
         """The activation of (rows, size) float32, in the operations the kernels use."""
         if self.function is None:
             return softmax(x)
-        result: FloatArray = FUNCTIONS[self.function].sequence(NumpyArithmetic(), x)
-        return result
+        return _in_blocks(self.function, x)
 
     def lower_in_place(self, low: Lowering, buffer: int) -> None:
         """Append the steps that apply it to a whole buffer."""
@@ -110,8 +112,17 @@ def activation_named(name: str | Activation) -> Activation:
 def softmax(x: FloatArray) -> FloatArray:
     """``exp(x - max) / sum`` over each row, float32, summed in the fixed shape of a Reduce."""
     shifted = x - maximum_of(x)[:, None]
-    powers: FloatArray = FUNCTIONS["exp"].sequence(NumpyArithmetic(), shifted)
+    powers = _in_blocks("exp", shifted)
     return powers / sum_of(powers)[:, None]
+
+
+def _in_blocks(function: str, x: FloatArray) -> FloatArray:
+    """A function of (rows, size) float32; what it takes besides is that of ``BLOCK`` columns."""
+    result = np.empty(x.shape, np.float32)
+    for start in range(0, x.shape[1], BLOCK):
+        part = x[:, start : start + BLOCK]
+        result[:, start : start + BLOCK] = FUNCTIONS[function].sequence(NumpyArithmetic(), part)
+    return result
 
 
 def lower_softmax(low: Lowering, source: View) -> Expression:

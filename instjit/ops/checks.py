@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from instjit.arrays import row_widths
+from instjit.arrays import is_ragged, row_widths
 from instjit.errors import Problem
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ class Checks:
 
     def widths(self, matrix: FloatArray) -> tuple[int, ...]:
         """The different lengths of a matrix's rows, found once for all instructions of a model."""
+        if not is_ragged(matrix):
+            return row_widths(matrix)
         known = self._widths.get(id(matrix))
         if known is None:
             known = self._widths[id(matrix)] = row_widths(matrix)
