@@ -15,13 +15,14 @@ VERBS = {
     "validate": "every problem of a model, then its embedded validation rows",
     "dump": "the generated source, LLVM IR or assembly",
     "run": "rows from .npy, .npz, .csv or a stream through the kernel",
+    "convert": "a model file into another format, proven to give the same bits",
     "info": "instruction-set level, threads, versions",
 }
 EPILOG = """\
 results go to standard output, everything else to standard error
-exit codes: 0 good, 1 the model or a comparison is wrong, 2 usage, 3 a file is unreadable or over
-a limit, 4 an optional part is missing, 130 interrupted,
-141 the reader of the output is gone
+exit codes: 0 good, 1 the model or a comparison is wrong, or a format cannot
+hold the model, 2 usage, 3 a file is unreadable or over a limit, 4 an optional
+part is missing, 130 interrupted, 141 the reader of the output is gone
 
 example:
   instjit run examples/digits/digits.json -i examples/digits/rows.csv \\

@@ -84,6 +84,70 @@ def test_unreadable_files_exit_with_3_and_the_others_are_still_checked(
     assert lines[-1].endswith("good, 1 validation row run")
 
 
+SCANNED = {  # what load takes and the scanner refuses
+    "rnn0_sha256_scan_missing_benchmark": "the benchmark record is missing or empty",
+    "rnn0_nodigest_seed_model": "the benchmark record is missing or empty",
+}
+
+
+def other_version(folder) -> str:
+    content = bytearray((ROOT / "tests/golden/rnn/rnn0_sha256_seed_model.bin").read_bytes())
+    content[4] = 2
+    path = folder / "other.rnn"
+    path.write_bytes(content)
+    return str(path)
+
+
+def containers(folder) -> dict[str, str]:
+    files = {str(ROOT / f"tests/golden/rnn/{name}.bin"): told for name, told in SCANNED.items()}
+    return {**files, other_version(folder): "version"}
+
+
+def test_what_the_scanner_refuses_fails_though_it_loads(tmp_path, capsys):
+    for path, told in containers(tmp_path).items():
+        instjit.load(path)
+        assert main(["validate", path]) == 1
+        head, line = capsys.readouterr().out.splitlines()
+        assert head == f"{path}: 1 problem"
+        assert told in line
+        assert main(["validate", path, "--json"]) == 1
+        (verdict,) = json.loads(capsys.readouterr().out)
+        assert (verdict["format"], verdict["passed"], verdict["error"]) == (
+            "rnn0",
+            False,
+            "container",
+        )
+        assert len(verdict["problems"]) == 1
+        assert verdict["validation_rows"] == 0
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "tests/golden/rnn").glob("*.bin")), ids=lambda path: path.stem
+)
+def test_no_fault_of_a_binary_file_is_told_twice(path, capsys):
+    code = main(["validate", str(path)])
+    head, *told = capsys.readouterr().out.splitlines()
+    faults = [line.rpartition(": ")[2] for line in told]
+    assert len(set(faults)) == len(told)
+    assert (code == 0) == (not told) == head.endswith("good, no validation rows")
+    assert code == 0 or f" {len(told)} problem" in head
+
+
+def test_a_file_with_faults_of_both_kinds_lists_both(capsys):
+    path = str(ROOT / "tests/golden/rnn/rnn0_any_no_blobs_header_12.bin")
+    assert main(["validate", path]) == 3
+    told = capsys.readouterr().out
+    assert "blob 'weights' is missing" in told
+    assert "the benchmark record is missing or empty" in told
+
+
+def test_rows_that_take_long_need_another_limit(tmp_path, capsys):
+    path = saved(tmp_path)
+    assert main(["validate", path, "--limit", "validation_operations=10"]) == 1
+    assert "the limit is 10" in capsys.readouterr().out
+    assert main(["validate", path, "--limit", "validation_operations=1000000"]) == 0
+
+
 def test_a_model_over_a_limit_exits_with_3(tmp_path):
     path = changed(tmp_path, "wide.json", buffer_sizes=[3, 2, 1_000_001])
     assert main(["validate", path]) == 3
@@ -101,6 +165,7 @@ def test_json_holds_a_verdict_for_each_file(tmp_path, capsys):
     assert [verdict["passed"] for verdict in verdicts] == [True, True, False, False]
     assert [verdict["error"] for verdict in verdicts] == [None, None, "model", "format"]
     assert [verdict["validation_rows"] for verdict in verdicts] == [1, 0, 1, None]
+    assert [verdict["format"] for verdict in verdicts] == ["instmodel"] * 3 + [None]
     assert verdicts[1]["remarks"] == [
         {
             "kind": "UnwrittenRead",

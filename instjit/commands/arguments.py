@@ -12,6 +12,19 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="model file, - for standard input")
 
 
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """--limit."""
+    parser.add_argument(
+        "--limit",
+        type=limit,
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="another bound on what a file may ask for, as weights=20000000; the names are those "
+        "of instjit.Limits",
+    )
+
+
 def add_level(parser: argparse._ActionsContainer, what: str) -> None:
     """--level."""
     parser.add_argument("--level", choices=LEVELS, help=f"{what} (default: what this CPU has)")
@@ -23,6 +36,19 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return number
+
+
+def limit(text: str) -> tuple[str, int]:
+    """``NAME=N``, a bound of ``instjit.Limits``."""
+    from dataclasses import fields
+
+    from instjit.formats.limits import Limits  # here: it brings NumPy, which --help does without
+
+    name, _, number = text.partition("=")
+    known = [field.name for field in fields(Limits)]
+    if name not in known:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(known)}, got {name!r}")
+    return name, positive(number)
 
 
 def tolerance(text: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from instjit.commands.arguments import add_level, add_model
+from instjit.commands.arguments import add_level, add_limits, add_model
 
 DESCRIPTION = """\
 Print the generated source of a model's kernel, or the LLVM IR or assembly it
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="FILE", default="-", help="where to (default: standard output)"
     )
     parser.add_argument("--force", action="store_true", help="replace FILE")
+    add_limits(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -50,9 +51,10 @@ def execute(args: argparse.Namespace) -> int:
 def _text(args: argparse.Namespace) -> str:
     import instjit
     from instjit.commands.kernel_text import source_text
-    from instjit.commands.model_file import open_model
+    from instjit.commands.model_file import limits_of, open_model
 
-    model = open_model(args.model, check=False)
+    limits = limits_of(args)
+    model = open_model(args.model, limits, check=False)
     if args.target in ("source", "cpu"):
         return source_text(model, args.level)
-    return instjit.compile(model, level=args.level).dump(args.target)
+    return instjit.compile(model, level=args.level, limits=limits).dump(args.target)

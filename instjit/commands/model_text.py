@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from enum import Enum
 from typing import Any
 
 import instjit
-from instjit.arrays import entries
 from instjit.commands.text import printable
 from instjit.counted import count
 from instjit.model import Model
@@ -21,46 +19,47 @@ SHOWN_NAMES = 8
 LONGEST_OPERAND = 24
 
 
-def summary_json(model: Model, file: str) -> str:
-    """The object that ``instjit.commands.inspect`` describes."""
-    graph = instjit.graph(model)
+def model_facts(model: Model) -> dict[str, Any]:
+    """The part of the object that ``instjit.commands.inspect`` describes that is the model's."""
+    graph, work = instjit.graph(model), instjit.cost(model)
     steps = zip(model.instructions, graph.nodes, strict=True)
-    return json.dumps(
-        {
-            "file": file,
-            "digest": model.digest,
-            "input_size": model.input_size,
-            "output_size": model.output_size,
-            "required_memory": model.required_memory,
-            "parameters": parameter_count(model),
-            "features": model.features,
-            "buffers": [
-                {"shape": each.shape, "dtype": each.dtype, "size": each.size, "start": start}
-                for each, start in zip(model.buffers, model.buffer_starts, strict=True)
-            ],
-            "instructions": [
-                {
-                    "kind": each.kind,
-                    "operands": operands(each),
-                    "parents": node.parents,
-                    "cost": _cost(each.cost(model)),
-                }
-                for each, node in steps
-            ],
-            "cost": _cost(instjit.cost(model)),
-            "is_parallelizable": graph.is_parallelizable,
-            "validation_rows": _validation_rows(model),
-            "remarks": [{"kind": r.kind, "message": r.message} for r in remarks(model)],
+    return {
+        "digest": model.digest,
+        "input_size": model.input_size,
+        "output_size": model.output_size,
+        "required_memory": model.required_memory,
+        "parameters": work.parameters,
+        "dtype": model.dtype,
+        "features": model.features,
+        "buffers": [
+            {"shape": each.shape, "dtype": each.dtype, "size": each.size, "start": start}
+            for each, start in zip(model.buffers, model.buffer_starts, strict=True)
+        ],
+        "instructions": [
+            {
+                "kind": each.kind,
+                "operands": operands(each),
+                "parents": node.parents,
+                "cost": _cost(each.cost(model)),
+            }
+            for each, node in steps
+        ],
+        "cost": {
+            **_cost(work.row),
+            "parameter_bytes": work.parameter_bytes,
+            "row_bytes": work.row_bytes,
         },
-        indent=2,
-    )
+        "is_parallelizable": graph.is_parallelizable,
+        "validation_rows": _validation_rows(model),
+        "remarks": [{"kind": r.kind, "message": r.message} for r in remarks(model)],
+    }
 
 
-def summary_text(model: Model, file: str, with_cost: bool) -> str:
-    """The same for people."""
+def model_blocks(model: Model, head: list[list[str]], with_cost: bool) -> list[list[str]]:
+    """The same for people: blocks of lines, the first with ``head`` in front."""
     found = remarks(model)
     blocks = [
-        _head(model, file),
+        aligned([*head, *_head(model)], frozenset({0, 1})),
         ["buffers", *_indented(aligned(_buffers(model), frozenset({1})))],
         [
             "instructions",
@@ -68,13 +67,7 @@ def summary_text(model: Model, file: str, with_cost: bool) -> str:
         ],
         ["remarks", *(f"  {printable(remark.message)}" for remark in found)] if found else [],
     ]
-    return "\n\n".join("\n".join(block) for block in blocks if block)
-
-
-def parameter_count(model: Model) -> int:
-    """Numbers in all weights, biases, parameters and maps."""
-    arrays = [*model.weights, *model.bias, *model.parameters, *(m.values for m in model.maps)]
-    return sum(entries(array) if array.ndim == 2 else array.size for array in arrays)
+    return [block for block in blocks if block]
 
 
 def operands(instruction: Instruction) -> dict[str, Any]:
@@ -83,33 +76,28 @@ def operands(instruction: Instruction) -> dict[str, Any]:
     return {name: _plain(value) for name, value in values.items() if value is not None}
 
 
-def _head(model: Model, file: str) -> list[str]:
+def _head(model: Model) -> list[list[str]]:
     names = [printable(name) for name in model.features or ()]
     more = ", ..." if len(names) > SHOWN_NAMES else ""
     shown = ", ".join(names[:SHOWN_NAMES]) + more if names else "without names"
     work = instjit.cost(model)
     parallel = "some instructions are" if instjit.graph(model).is_parallelizable else "no two are"
-    return aligned(
+    slots = f"{count(model.required_memory, 'slot')} in {count(len(model.buffers), 'buffer')}"
+    parameters = f"{count(work.parameters, 'number')} in {model.dtype}"
+    return [
+        ["digest", f"0x{model.digest}"],
+        ["input", f"{count(model.input_size, 'column')}: {shown}"],
+        ["output", count(model.output_size, "column")],
+        ["parameters", f"{parameters}, {count(work.parameter_bytes, 'byte')}"],
         [
-            ["file", printable(file)],
-            ["digest", f"0x{model.digest}"],
-            ["input", f"{count(model.input_size, 'column')}: {shown}"],
-            ["output", count(model.output_size, "column")],
-            ["parameters", f"{count(parameter_count(model), 'number')}"],
-            [
-                "a row",
-                f"{work.multiply_adds:,} multiply-adds, {work.operations:,} other operations, "
-                f"{work.moved:,} slots moved",
-            ],
-            [
-                "memory",
-                f"{count(model.required_memory, 'slot')} in {count(len(model.buffers), 'buffer')}",
-            ],
-            ["independent", f"{parallel} independent of each other"],
-            ["validation", count(_validation_rows(model), "row")],
+            "a row",
+            f"{work.multiply_adds:,} multiply-adds, {work.operations:,} other operations, "
+            f"{work.moved:,} slots moved",
         ],
-        frozenset({0, 1}),
-    )
+        ["memory", f"{slots}, {count(work.row_bytes, 'byte')} a row"],
+        ["independent", f"{parallel} independent of each other"],
+        ["validation", count(_validation_rows(model), "row")],
+    ]
 
 
 def _buffers(model: Model) -> list[list[str]]:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from instjit.commands.arguments import add_level, add_model, positive, share, span, tolerance
+from instjit.commands.arguments import (
+    add_level,
+    add_limits,
+    add_model,
+    positive,
+    share,
+    span,
+    tolerance,
+)
 
 DESCRIPTION = """\
 Run rows through a model's kernel, a chunk of bounded size at a time.
@@ -53,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_level(machine, "instruction set")
     what = "memory of a chunk (default 64 MiB)"
     machine.add_argument("--chunk-bytes", type=positive, metavar="N", help=what)
+    add_limits(parser)
 
 
 def _add_comparison(add: Callable[..., object]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import instjit
-from instjit.commands.model_file import open_model
+from instjit.commands.model_file import limits_of, open_model
 from instjit.commands.text import complain
 from instjit.comparison import Accuracy, Comparison, LargestError
 from instjit.counted import count
@@ -63,14 +63,15 @@ def run(args: argparse.Namespace) -> Outcome:
     """
     _check_arguments(args)
     chunk_bytes = args.chunk_bytes or CHUNK_BYTES
-    model = open_model(args.model, check=not args.no_check)
+    limits = limits_of(args)
+    model = open_model(args.model, limits, check=not args.no_check)
     slots = _slots(args.slots, model)
     names = _output_names(model, slots)
     with ExitStack() as stack:
         rows = _open_input(stack, args, model, chunk_bytes)
         feed = _open_expected(stack, args, len(names), chunk_bytes)
         begin = time.perf_counter()
-        kernel = instjit.compile(model, threads=args.threads, level=args.level)
+        kernel = instjit.compile(model, threads=args.threads, level=args.level, limits=limits)
         compiled = time.perf_counter()
         preview = Preview(names, args.rows[0]) if _wants_preview(args) else None
         writer = (

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import argparse
 
-from instjit.commands.arguments import tolerance
+from instjit.commands.arguments import add_limits, tolerance
 
 DESCRIPTION = """\
-Check models: everything that is wrong with their structure, then the
+Check model files: everything that is wrong with their structure, then the
 validation rows they may hold, in instjit's NumPy reference, whose results have
 the kernel's bits. One line for each file, its problems below.
 
---json prints a list with an object for each file: file, passed, error (null,
-"format" or "model"), validation_rows (how many were run; null when the model
-has other problems), and problems and remarks, each with kind, message and
-instruction (a number or null).
+A container must also stand up to the scanner of the crate that made its format:
+one without a benchmark record, or of another version, loads and runs, but fails
+here. --limit lets in files that are over a bound, with rows that take long too:
+--limit validation_operations=1000000000 for ten times the time.
+
+--json prints a list with an object for each file: file, format (null when it is
+none or cannot be read), passed, error (null, "format", "model", or "container"
+for one that only the scanner refuses), validation_rows (how many were run; null
+when the model has other problems), and problems and remarks, each with kind,
+message and instruction (a number or null).
 """
 EXAMPLE = "instjit validate examples/digits/digits.json --strict"
 
@@ -35,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--strict", action="store_true", help="remarks, as inspect lists them, are problems too"
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
+    add_limits(parser)
 
 
 def execute(args: argparse.Namespace) -> int:

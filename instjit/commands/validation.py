@@ -9,21 +9,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from instjit.commands.model_file import is_over_a_limit, open_model
+import instjit
+from instjit.commands.model_file import is_over_a_limit, limits_of, read_file, with_name
 from instjit.commands.text import coloured, printable
 from instjit.counted import count
 from instjit.errors import FormatError, InstjitError, Problem
+from instjit.formats.limits import Limits
 from instjit.remarks import remarks
 from instjit.validation_rows import validation_problems
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is wrong with a file, what is remarkable, and how many rows ran (None: it cannot)."""
+    """What is wrong with a file, what is remarkable, and how many rows ran (None: it cannot).
+
+    ``container`` are the problems that its format's own rules have with a file that loads.
+    """
 
     file: str
     problems: tuple[Problem, ...] = ()
+    container: tuple[Problem, ...] = ()
     remarks: tuple[Problem, ...] = ()
+    format: str | None = None
     rows: int | None = None
     unreadable: bool = False
     strict: bool = False
@@ -31,14 +38,15 @@ class Verdict:
     @property
     def passed(self) -> bool:
         """Whether the file is good."""
-        return not (self.problems or (self.strict and self.remarks))
+        return not (self.problems or self.container or (self.strict and self.remarks))
 
 
 def validate_files(args: argparse.Namespace) -> int:
     """Print a verdict for each file; gives the exit code."""
     verdicts = []
+    limits = limits_of(args)
     for file in args.models:
-        verdict = replace(judge(file, args.atol), strict=args.strict)
+        verdict = replace(judge(file, args.atol, limits), strict=args.strict)
         verdicts.append(verdict)
         if not args.json:
             print("\n".join(_lines(verdict)), flush=True)
@@ -49,21 +57,38 @@ def validate_files(args: argparse.Namespace) -> int:
     return 0 if all(verdict.passed for verdict in verdicts) else 1
 
 
-def judge(file: str, tolerance: float) -> Verdict:
-    """Load a model and run its validation rows."""
+def judge(file: str, tolerance: float, limits: Limits) -> Verdict:
+    """Ask the file's format, load the model, and run its validation rows."""
     try:
-        model = open_model(file, check=False)
+        codec, content = read_file(file, limits)
     except InstjitError as error:
-        unreadable = isinstance(error, FormatError) or is_over_a_limit(error)
-        return Verdict(file, error.problems, unreadable=unreadable)
+        return Verdict(file, error.problems, unreadable=True)
+    scanned = codec.scan(content, limits)
+    try:
+        model = instjit.load(content, check=False, format=codec.name, limits=limits)
+    except InstjitError as error:
+        told = tuple(problem.message for problem in error.problems)
+        return Verdict(
+            file,
+            tuple(with_name(problem, file) for problem in error.problems),
+            tuple(each for each in scanned if not each.message.endswith(told)),
+            format=codec.name,
+            unreadable=isinstance(error, FormatError) or is_over_a_limit(error),
+        )
     data = model.validation_data
-    rows = 0 if data is None else len(data.inputs)
-    return Verdict(file, validation_problems(model, tolerance), remarks(model), rows)
+    return Verdict(
+        file,
+        validation_problems(model, tolerance, operations=limits.validation_operations),
+        scanned,
+        remarks(model),
+        codec.name,
+        0 if data is None else len(data.inputs),
+    )
 
 
 def _lines(verdict: Verdict) -> Sequence[str]:
     name = printable(verdict.file)
-    shown = verdict.problems + (verdict.remarks if verdict.strict else ())
+    shown = verdict.problems + verdict.container + (verdict.remarks if verdict.strict else ())
     prefix = f"{verdict.file}: "
     below = [f"  {printable(problem.message.removeprefix(prefix))}" for problem in shown]
     if not verdict.passed:
@@ -80,10 +105,11 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
     kind = "format" if verdict.unreadable else "model"
     return {
         "file": verdict.file,
+        "format": verdict.format,
         "passed": verdict.passed,
-        "error": kind if verdict.problems else None,
+        "error": kind if verdict.problems else "container" if verdict.container else None,
         "validation_rows": verdict.rows,
-        "problems": [_problem(problem) for problem in verdict.problems],
+        "problems": [_problem(problem) for problem in verdict.problems + verdict.container],
         "remarks": [_problem(remark) for remark in verdict.remarks],
     }
 
