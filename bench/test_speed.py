@@ -7,11 +7,13 @@ gives each a process of its own.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from bench.decode import MEGABYTE, PEERS, File
 from bench.jobs import JOBS, Job, document, expected
 from bench.peers import Instjit, Numpy
 from bench.worker import largest_error
@@ -51,3 +53,14 @@ def test_compilation(benchmark: BenchmarkFixture) -> None:
         compiled, setup=fresh, rounds=3, warmup_rounds=1
     )
     assert result.shape == (64, 1)
+
+
+@pytest.mark.parametrize(
+    ("format", "peer"), [(format, peer) for format, peers in PEERS.items() for peer in peers]
+)
+def test_decoding(benchmark: BenchmarkFixture, tmp_path: Path, format: str, peer: str) -> None:
+    """A file of 4 MB from the page cache; ``python -m bench.decode`` has those of 100 MB."""
+    path = tmp_path / format
+    File(format, 4 * MEGABYTE).write(path)
+    benchmark.extra_info["bytes"] = path.stat().st_size
+    assert benchmark(PEERS[format][peer], path) is not None
