@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from instjit.errors import FormatError, Problem
-from instjit.formats import instmodel, rmd1, rnn0, writing
+from instjit.formats import instmodel, rmd1, rnn0, unknown_fields, writing
 from instjit.formats.extras import NONE, Extras
 from instjit.formats.limits import DEFAULT, Limits
 from instjit.model import Model
@@ -84,6 +84,7 @@ FORMATS = MappingProxyType(
                 instmodel.sniff,
                 instmodel.decode,
                 writing.encode,
+                unknown_fields.extras,
             ),
             Format(
                 "rmd1",
@@ -92,7 +93,8 @@ FORMATS = MappingProxyType(
                 rmd1.sniff,
                 rmd1.decode,
                 rmd1.encode,
-                describe=rmd1.describe,
+                rmd1.extras,
+                rmd1.describe,
             ),
             Format(
                 "rnn0",
@@ -123,7 +125,7 @@ def sniff(head: bytes) -> Format:
 
 def named(name: str) -> Format:
     """The format of that name; FormatError (UnknownFormat) if there is none."""
-    if name in FORMATS:
+    if isinstance(name, str) and name in FORMATS:
         return FORMATS[name]
     message = f"there is no format {name!r}: expected one of {', '.join(FORMATS)}"
     raise FormatError(Problem("UnknownFormat", message))

@@ -7,7 +7,7 @@ The rules and the kinds of their problems are those of the parser in the Rust cr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from instjit.errors import FormatError, Problem
@@ -138,8 +138,8 @@ def parse(content: bytes, limits: Limits = DEFAULT) -> Container:
     Raises
     ------
     FormatError
-        Truncated, BadMagic, BadHeader, BadBounds; Encrypted; LimitExceeded when the blobs together
-        are longer than ``limits.payload_growth`` times the file.
+        Truncated, BadMagic, BadHeader, BadBounds; Encrypted; LimitExceeded: a name is longer than
+        ``limits.name_bytes``, or the blobs together than ``limits.payload_growth`` times the file.
     """
     header = read_header(content)
     for most, what in ((len(content), "the file has"), (MOST_HEADER_BYTES, "the format allows")):
@@ -150,12 +150,22 @@ def parse(content: bytes, limits: Limits = DEFAULT) -> Container:
     entries = _entries(content, [value for kind, value in records if kind == TABLE])
     if cut is not None:
         raise cut
+    _check_names(records, entries, limits.name_bytes)
     total, most = sum(entry.length for entry in entries), limits.payload_growth * len(content)
     if total > most:
         message = f"the blobs overlap: they are {total} bytes in a file of {len(content)}"
         message = f"{message}, the limit is {most}"
         raise _error("LimitExceeded", message, name="payload_growth", actual=total, max=most)
     return Container(content, header, tuple(records), entries)
+
+
+def _check_names(records: Sequence[tuple[int, bytes]], entries: Sequence[Entry], most: int) -> None:
+    named = [("the model's name", value) for kind, value in records if kind == NAME]
+    named += [(f"the name of blob {k}", entry.name) for k, entry in enumerate(entries)]
+    for what, name in named:
+        if len(name) > most:
+            message = f"{what} has {len(name)} bytes, the limit is {most}"
+            raise _error("LimitExceeded", message, name="name_bytes", actual=len(name), max=most)
 
 
 _HINTS = {

@@ -120,7 +120,7 @@ def floats_of(arrays: Iterable[Any], dtype: np.dtype[Any]) -> Floats:
 
 
 def check_layer_count(layers: int, limits: Limits) -> None:
-    """Refuse more layers than a model may have instructions, or buffers: a chain has one more.
+    """Refuse more layers than a model may have instructions, arrays, or buffers, one of which more.
 
     Raises
     ------
@@ -129,6 +129,7 @@ def check_layer_count(layers: int, limits: Limits) -> None:
     """
     for name, actual, most in (
         ("instructions", layers, limits.instructions),
+        ("arrays", layers, limits.arrays),
         ("buffers", layers + 1, limits.buffers),
     ):
         if actual > most:
@@ -187,6 +188,14 @@ def described_ranges(dense: Dense) -> dict[str, Any]:
         "weights": _coverage(weights, dense.weights.count),
         "biases": _coverage(biases, dense.biases.count),
     }
+
+
+def unused_numbers(dense: Dense) -> Iterator[str]:
+    """Phrases for numbers that no layer uses."""
+    for what, payload in described_ranges(dense).items():
+        if payload["gapped"]:
+            unused = "number" if payload["unused"] == 1 else "numbers"
+            yield f"{payload['unused']} {unused} of the {what} that no layer uses"
 
 
 def _coverage(ranges: Iterable[tuple[int, int]], held: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from instjit.counted import shown
 from instjit.errors import FormatError, InputError, Problem
 from instjit.formats import crate_math
 from instjit.formats.chain import ACTIVATIONS
@@ -19,6 +20,7 @@ from instjit.formats.dense import (
     chain_problems,
     range_problems,
 )
+from instjit.formats.limits import DEFAULT, Limits
 from instjit.formats.rmd1_bytes import unpack
 from instjit.summation import product
 
@@ -48,7 +50,9 @@ def validate_plan(dense: Dense) -> None:
         raise FormatError(problem)
 
 
-def run(network: bytes | Dense, inputs: Any, math: Math = "exact") -> Rows:
+def run(
+    network: bytes | Dense, inputs: Any, math: Math = "exact", *, limits: Limits = DEFAULT
+) -> Rows:
     """Outputs of a network for one row or many.
 
     Parameters
@@ -61,6 +65,8 @@ def run(network: bytes | Dense, inputs: Any, math: Math = "exact") -> Rows:
         "exact": in the network's dtype; float32 has the bits of ``instjit.reference.run`` and of
         kernels. "crate": the crate's approximate functions and sums in the order of the inputs,
         float32.
+    limits
+        Bounds on what the bytes may ask for.
 
     Returns
     -------
@@ -73,12 +79,13 @@ def run(network: bytes | Dense, inputs: Any, math: Math = "exact") -> Rows:
         As ``unpack`` and ``validate_plan``.
     InputError
         ShapeMismatch: rows of another width, or none. InputType: no numbers. DtypeMismatch: crate
-        math for float64. InvalidMath.
+        math for float64. InvalidMath. BadBytes: neither bytes nor a network.
     """
-    dense = network if isinstance(network, Dense) else unpack(network)
+    dense = _network(network, limits)
     validate_plan(dense)
-    if math not in ("exact", "crate"):
-        raise InputError(Problem("InvalidMath", f"expected math 'exact' or 'crate', got {math!r}"))
+    if not isinstance(math, str) or math not in ("exact", "crate"):
+        message = f"expected math 'exact' or 'crate', got {shown(math)}"
+        raise InputError(Problem("InvalidMath", message))
     if math == "crate" and dense.dtype != "float32":
         message = "crate math is float32, the network's numbers are float64"
         raise InputError(Problem("DtypeMismatch", message))
@@ -93,6 +100,17 @@ def run(network: bytes | Dense, inputs: Any, math: Math = "exact") -> Rows:
                 values = _layer(dense, layer, values, math)
             result[start : start + height] = values
     return result[0] if single else result
+
+
+def _network(given: Any, limits: Limits) -> Dense:
+    if isinstance(given, Dense):
+        return given
+    try:
+        memoryview(given)
+    except TypeError as error:
+        message = f"expected the bytes of an RMD1 file or a Dense, got {shown(given)}"
+        raise InputError(Problem("BadBytes", message)) from error
+    return unpack(given, limits)
 
 
 def _plan_problems(dense: Dense) -> Iterator[Problem]:
@@ -118,7 +136,8 @@ def _rows(dense: Dense, inputs: Any) -> tuple[Rows, bool]:
     if given.dtype.kind not in "biuf":
         message = f"expected numbers, got an array of {given.dtype}"
         raise InputError(Problem("InputType", message))
-    with np.errstate(over="ignore"):  # 1e39 is infinity in float32
+    with np.errstate(over="ignore", invalid="ignore"):
+        # 1e39 is infinity in float32; a signalling NaN is a quiet one
         array = given.astype(dtype, copy=False)
     width = dense.layers[0].input_size
     if array.ndim not in (1, 2) or array.shape[-1] != width or not array.size:

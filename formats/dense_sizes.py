@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
-from instjit.counted import whole
+from instjit.counted import shown, whole
 from instjit.errors import FormatError, InputError, Problem
 from instjit.formats.dense import DenseActivation, Layer
 from instjit.formats.rmd1_bytes import read_start, reader_of
@@ -45,14 +46,14 @@ def validate_topology(topology: Iterable[int], kind: str = "InvalidTopology") ->
     try:
         widths = tuple(whole(width) for width in topology)
     except TypeError as error:
-        message = f"topology: expected widths such as [2, 3, 1], got {topology!r:.60}"
+        message = f"topology: expected widths such as [2, 3, 1], got {shown(topology, 60)}"
         raise InputError(Problem(kind, message)) from error
     if len(widths) < 2:
         message = f"topology: expected at least 2 widths, input and output, got {len(widths)}"
         raise InputError(Problem(kind, message))
     for place, width in enumerate(widths):
         if width < 1:
-            message = f"topology: width {place} is {width}, must be above 0"
+            message = f"topology: width {place} is {shown(width)}, must be above 0"
             raise InputError(Problem(kind, message, fields={"place": place, "width": width}))
     return widths
 
@@ -111,11 +112,19 @@ def infer_scratch(topology: Iterable[int], rows: int = 1) -> int:
     Raises
     ------
     InputError
-        InvalidTopology; ShapeMismatch for less than one row.
+        InvalidTopology; ShapeMismatch for less than one row, or what is no number of rows;
+        CapacityTooSmall for more than 2^64 - 1 elements.
     """
-    if rows < 1:
-        raise InputError(Problem("ShapeMismatch", f"expected at least 1 row, got {rows}"))
-    return 2 * rows * max(validate_topology(topology))
+    try:
+        height = whole(rows)
+    except TypeError:
+        height = 0
+    if height < 1:
+        message = f"rows: expected a number of at least 1, got {shown(rows)}"
+        raise InputError(Problem("ShapeMismatch", message))
+    size = 2 * height * max(validate_topology(topology))
+    _check_size(size, "CapacityTooSmall", f"elements for {shown(height)} rows")
+    return size
 
 
 def validate_counts(topology: Iterable[int], weights: int, biases: int) -> None:
@@ -124,15 +133,19 @@ def validate_counts(topology: Iterable[int], weights: int, biases: int) -> None:
     Raises
     ------
     InputError
-        InvalidTopology; CapacityTooSmall when they are not equal.
+        InvalidTopology; CapacityTooSmall when they are not equal, or are no numbers.
     """
     wanted = required_from_topology(topology)
     for what, expected, got in (
         ("weights", wanted.weights, weights),
         ("biases", wanted.biases, biases),
     ):
-        if got != expected:
-            message = f"the topology takes {expected:,} {what}, got {got:,}"
+        try:
+            equal = whole(got) == expected
+        except TypeError:
+            equal = False
+        if not equal:
+            message = f"the topology takes {expected} {what}, got {shown(got)}"
             fields = {"expected": expected, "got": got}
             raise InputError(Problem("CapacityTooSmall", message, fields=fields))
 
@@ -161,12 +174,16 @@ def contiguous(
     return tuple(layers)
 
 
-def _activation(named: DenseActivation | str) -> DenseActivation:
+def _activation(named: Any) -> DenseActivation:
+    try:
+        key = named if isinstance(named, str) else whole(named)
+    except TypeError:
+        key = None
     for member in DenseActivation:
-        if named in (member.value, member.name, member.name.lower()):
+        if key in (member.value, member.name, member.name.lower()):
             return member
     known = ", ".join(member.name.lower() for member in DenseActivation)
-    message = f"there is no activation {named!r}, expected one of {known}"
+    message = f"there is no activation {shown(named)}, expected one of {known}"
     raise InputError(Problem("InvalidActivation", message))
 
 
@@ -177,6 +194,5 @@ def _counts(widths: Sequence[int]) -> Counts:
 
 def _check_size(size: int, kind: str, what: str) -> None:
     if size > LARGEST:
-        raise InputError(
-            Problem(kind, f"topology: takes {size:,} {what}, at most {LARGEST:,} can be")
-        )
+        message = f"topology: takes more than {LARGEST:,} {what}, which nothing counts"
+        raise InputError(Problem(kind, message, fields={"max": LARGEST}))

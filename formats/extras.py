@@ -43,6 +43,8 @@ class Extras:
         Blobs that are not part of the model.
     digests
         Whether the file holds digests of its payloads.
+    unread
+        Phrases for what else stands in the file: no writer puts it into another.
     """
 
     name: str | None = None
@@ -50,6 +52,7 @@ class Extras:
     records: tuple[tuple[int, bytes], ...] = ()
     blobs: tuple[Blob, ...] = ()
     digests: bool = False
+    unread: tuple[str, ...] = ()
 
 
 NONE = Extras()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any, Literal
+from numbers import Real
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from instjit.counted import shown, whole
 from instjit.errors import InputError, Problem
 from instjit.formats import crate_math
-from instjit.formats.dense import Dense, DenseActivation, element_type
+from instjit.formats.dense import U32_MAX, Dense, DenseActivation, element_type
 from instjit.formats.dense_sizes import contiguous, validate_topology
 
 Kind = Literal["zeros", "constant", "xavier", "he"]
@@ -57,14 +59,14 @@ def initial(
     Parameters
     ----------
     topology
-        Widths, the input first.
+        Widths, the input first, of at most 2^32 - 1 weights: no file holds more.
     kind
         "zeros"; "constant": every weight is ``value``; "xavier": uniform within
         sqrt(6 / (inputs + outputs)); "he": uniform within sqrt(6 / inputs).
     seed
-        Of "xavier" and "he": the same seed draws the same weights, in the crate too.
+        Of "xavier" and "he", modulo 2^64: the same seed draws the same weights, in the crate too.
     value
-        Of "constant".
+        Of "constant"; it is rounded to the dtype.
     hidden, output
         Activation of all layers but the last, and of the last.
     dtype
@@ -73,20 +75,23 @@ def initial(
     Raises
     ------
     InputError
-        InvalidShape (the topology), NonFinite (the value), InvalidActivation, InvalidDtype,
-        InvalidInitializer.
+        InvalidShape (the topology), NonFinite (the value, once it is rounded, or what is no
+        number), InvalidSeed, InvalidActivation, InvalidDtype, InvalidInitializer.
     """
     widths = validate_topology(topology, "InvalidShape")
     layers = contiguous(widths, hidden, output)
     number = element_type(dtype).type
-    count = sum(layer.weights for layer in layers)
-    if kind in ("zeros", "constant"):
-        weights = np.full(count, _constant(kind, value), number)
-    elif kind in ("xavier", "he"):
-        weights = _drawn(widths, kind, seed, dtype)
-    else:
-        message = f"expected one of zeros, constant, xavier, he, got {kind!r}"
+    if not isinstance(kind, str) or kind not in get_args(Kind):
+        message = f"expected one of {', '.join(get_args(Kind))}, got {shown(kind)}"
         raise InputError(Problem("InvalidInitializer", message))
+    count = sum(layer.weights for layer in layers)
+    if count > U32_MAX:
+        message = f"topology: takes more than {U32_MAX:,} weights, which no file holds"
+        raise InputError(Problem("InvalidShape", message, fields={"max": U32_MAX}))
+    if kind in ("zeros", "constant"):
+        weights = np.full(count, _constant(value, number) if kind == "constant" else 0, number)
+    else:
+        weights = _drawn(widths, kind, _seed(seed), dtype)
     return Dense.of(layers, weights, np.zeros(sum(widths[1:]), number), dtype)
 
 
@@ -96,12 +101,27 @@ def sample(dtype: str = "float32") -> Dense:
     return Dense.of(layers, [2.0, -1.0], [0.5], dtype)
 
 
-def _constant(kind: Kind, value: float) -> float:
-    if kind == "zeros":
-        return 0.0
-    if not math.isfinite(value):
-        raise InputError(Problem("NonFinite", f"expected a finite value, got {value!r}"))
-    return value
+def _constant(value: Any, number: type[Any]) -> Any:
+    """The value in the dtype: what is finite there, not what was so before."""
+    rounded = number(math.nan)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        try:
+            with np.errstate(over="ignore"):
+                rounded = number(float(value))
+        except OverflowError:  # an integer that no float holds
+            pass
+    if not math.isfinite(rounded):
+        message = f"value: expected a finite {number.__name__}, got {shown(value)}"
+        raise InputError(Problem("NonFinite", message))
+    return rounded
+
+
+def _seed(seed: Any) -> int:
+    try:
+        return whole(seed)
+    except TypeError as error:
+        message = f"seed: expected an integer, got {shown(seed)}"
+        raise InputError(Problem("InvalidSeed", message)) from error
 
 
 def _drawn(widths: tuple[int, ...], kind: Kind, seed: int, dtype: str) -> npt.NDArray[Any]:

@@ -55,11 +55,18 @@ def decode(source: bytes | Mapping[str, Any], limits: Limits = DEFAULT) -> Model
     """
     if not isinstance(source, bytes):
         return _Decoder(limits, bools=True).model(source)
-    document = _parse(source, limits)
+    document = parse(source, limits)
     return _Decoder(limits, bools=may_hold_bools(source)).model(document)
 
 
-def _parse(text: bytes, limits: Limits) -> Any:
+def parse(text: bytes, limits: Limits) -> Any:
+    """The document of a JSON text.
+
+    Raises
+    ------
+    FormatError
+        LimitExceeded, before anything is built; ParseError, for keys that stand twice too.
+    """
     _check_size(text, limits)
     try:
         document = orjson.loads(text)

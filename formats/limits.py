@@ -40,7 +40,8 @@ class Limits:
         Work of the validation rows, in multiply-adds of the reference
         (``instjit.reference.work``), which does 25 to 100 million in a second.
     source_lines
-        Of the text that a model is compiled from: one to eleven for an instruction.
+        Of the text that a model is compiled from: one to eleven for an instruction. A thousand take
+        about two seconds to compile, and 20 MB.
     """
 
     file_bytes: int = 2**30
@@ -59,7 +60,7 @@ class Limits:
     unequal_rows: int = 2**16
     weights: int = 10_000_000
     validation_operations: int = 2**27
-    source_lines: int = 200_000
+    source_lines: int = 20_000
 
 
 DEFAULT = Limits()

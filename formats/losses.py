@@ -55,3 +55,5 @@ def _held(model: Model, extras: Extras) -> Iterator[tuple[str, str]]:
         yield "blobs", count(len(extras.blobs), "blob")
     if extras.digests:
         yield "digests", "digests of the payloads"
+    for phrase in extras.unread:
+        yield "unread", phrase

@@ -17,6 +17,9 @@ from instjit.errors import FormatError, Problem
 F32: np.dtype[Any] = np.dtype("<f4")
 F64: np.dtype[Any] = np.dtype("<f8")
 
+LARGE = 2**16
+"""Bytes of a file from which it is worth a copy to let go of it."""
+
 
 class Reader:
     """Walks over ``content[start:stop]``; nothing outside of it is ever touched.
@@ -88,9 +91,14 @@ class Reader:
         return rows
 
     def floats(self, count: int, dtype: np.dtype[Any], what: str) -> Floats:
-        """``count`` floats: where they lie, or copied once when their address is not aligned."""
+        """``count`` floats, where they lie.
+
+        They are copied once when their address is not aligned, or when they are a small part of a
+        large file, which a view would keep in memory whole.
+        """
         start = self._advance(count * dtype.itemsize, what)
-        if np.ndarray(count, dtype, self.content, start).flags.aligned:
+        small = LARGE < len(self.content) > 4 * count * dtype.itemsize
+        if not small and np.ndarray(count, dtype, self.content, start).flags.aligned:
             return Floats(self.content, start, count, dtype)
         return Floats(self.content[start : self.position], 0, count, dtype)
 

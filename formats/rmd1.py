@@ -30,6 +30,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from instjit.arrays import vector
+from instjit.counted import count
 from instjit.formats.chain import to_dense, to_model
 from instjit.formats.dense import (
     Dense,
@@ -38,6 +39,7 @@ from instjit.formats.dense import (
     describe_layers,
     described_ranges,
     element_type,
+    unused_numbers,
     widths_of,
 )
 from instjit.formats.dense_run import run, validate_plan
@@ -68,6 +70,7 @@ __all__ = [
     "decode",
     "describe",
     "encode",
+    "extras",
     "infer_scratch",
     "initial",
     "pack",
@@ -111,6 +114,21 @@ def encode(model: Model, extras: Extras = NONE) -> bytes:
         NotADenseChain; BadHeader when it is too large.
     """
     return pack_dense(to_dense(model))
+
+
+def extras(content: bytes, limits: Limits = DEFAULT) -> Extras:
+    """What the file holds beside the model: bytes and numbers that nothing reads.
+
+    Raises
+    ------
+    FormatError
+        As ``unpack``.
+    """
+    unread = list(unused_numbers(unpack(content, limits)))
+    trailing = len(content) - read_header(reader_of(content)).file_bytes
+    if trailing:
+        unread.append(count(trailing, "trailing byte"))
+    return Extras(unread=tuple(unread))
 
 
 def describe(content: bytes, limits: Limits = DEFAULT) -> dict[str, Any]:

@@ -8,6 +8,7 @@ them will not match them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -22,6 +23,7 @@ from instjit.formats.container import (
     NAME,
     SUMMARY,
     TABLE,
+    VERSION,
     Container,
     Entry,
     key_version,
@@ -29,7 +31,7 @@ from instjit.formats.container import (
     printable,
 )
 from instjit.formats.container_writing import pack
-from instjit.formats.dense import U32_MAX, Dense, describe_layers, record
+from instjit.formats.dense import U32_MAX, Dense, describe_layers, record, unused_numbers
 from instjit.formats.extras import NONE, Blob, Extras
 from instjit.formats.limits import DEFAULT, Limits
 from instjit.formats.reader import F64
@@ -102,7 +104,7 @@ def extras(content: bytes, limits: Limits = DEFAULT) -> Extras:
     )
     has_digests = any(entry.digest for entry in container.entries)
     kept = None if benchmark in (b"", EMPTY_BENCHMARK) else benchmark
-    return Extras(name, kept, tuple(records), blobs, has_digests)
+    return Extras(name, kept, tuple(records), blobs, has_digests, tuple(_unread(container, limits)))
 
 
 def encode(model: Model, extras: Extras = NONE) -> bytes:
@@ -185,6 +187,19 @@ def _refuse(problems: Iterable[Problem]) -> None:
     found = Collected(problems).problems()
     if found:
         raise FormatError(found)
+
+
+def _unread(container: Container, limits: Limits) -> Iterator[str]:
+    header = container.header
+    if header.version != VERSION:
+        yield f"version {header.version}"
+    if header.flags:
+        yield f"flags {header.flags:#06x}"
+    if any(_signatures(container)):
+        yield "the truth of its signatures, which are copied but made for the old file"
+    if not any(blob_problems(container)):
+        with suppress(FormatError):
+            yield from unused_numbers(network(container, limits))
 
 
 def _name(container: Container) -> str | None:

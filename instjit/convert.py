@@ -101,14 +101,23 @@ def convert(
         The file cannot be written.
     """
     codec = target_format(path, to)
-    if isinstance(source, str | os.PathLike):
-        check_apart(os.fsdecode(path), {"the source": os.fsdecode(source)})
     check_target(path, force)
+    check_apart(os.fsdecode(path), {"the source": _origin(source)})
     model, extras = loaded(source, format=from_, check=check, limits=limits)
     conversion = prepare(codec, model, extras, strict=strict, limits=limits)
     with replacing(path, force) as file:
         file.write(conversion.content)
     return conversion.lost
+
+
+def _origin(source: Source) -> str | int | None:
+    """The path or descriptor behind a source; None for bytes and documents."""
+    if isinstance(source, str | os.PathLike):
+        return os.fsdecode(source)
+    try:
+        return int(source.fileno())  # type: ignore[union-attr]
+    except (AttributeError, OSError, ValueError):  # io.UnsupportedOperation is an OSError
+        return None
 
 
 def loaded(

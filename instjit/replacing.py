@@ -23,7 +23,11 @@ def check_target(path: str | os.PathLike[str], force: bool) -> Path:
     OSError
         The folder does not exist.
     """
-    target = Path(os.path.realpath(path))
+    try:
+        target = Path(os.path.realpath(os.fsdecode(path)))
+    except ValueError as error:  # a null byte
+        sentence = f"{path!r}: no file can have this name"
+        raise InputError(Problem("NotAFile", sentence, fields={"path": str(path)})) from error
     if target.exists() and not target.is_file():
         sentence = f"{path}: not a regular file, so it cannot be replaced"
         raise InputError(Problem("NotAFile", sentence, fields={"path": str(path)}))
@@ -34,7 +38,7 @@ def check_target(path: str | os.PathLike[str], force: bool) -> Path:
     return target
 
 
-def check_apart(path: str, sources: Mapping[str, str | None]) -> None:
+def check_apart(path: str, sources: Mapping[str, str | int | None]) -> None:
     """Refuse to replace a file that is read.
 
     Parameters
@@ -42,7 +46,8 @@ def check_apart(path: str, sources: Mapping[str, str | None]) -> None:
     path
         The output.
     sources
-        Paths of what is read, "-" for standard input, None for nothing, by what their option is.
+        Paths or descriptors of what is read, "-" for standard input, None for nothing, by what
+        their option is.
 
     Raises
     ------
@@ -53,12 +58,13 @@ def check_apart(path: str, sources: Mapping[str, str | None]) -> None:
     for option, source in sources.items():
         if output is not None and source is not None and _identity(source) == output:
             name = "standard input" if source == "-" else source
+            name = path if isinstance(name, int) else name
             sentence = f"{path}: the output is the same file as {option}, {name}"
             raise InputError(Problem("OutputIsInput", sentence, fields={"path": path}))
 
 
-def _identity(path: str) -> tuple[int, int] | None:
-    """Device and inode, links followed; None where there is no file."""
+def _identity(path: str | int) -> tuple[int, int] | None:
+    """Device and inode of a path, links followed, or of a descriptor; None where there is none."""
     try:
         status = os.fstat(sys.stdin.fileno()) if path == "-" else os.stat(path)
     except (OSError, ValueError):

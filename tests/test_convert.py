@@ -17,7 +17,7 @@ from cli_cases import LINEAR, NET, ROOT
 import instjit as ij
 from instjit import convert as convert_function
 from instjit.convert import LEAST_ROWS, MOST_ROWS, OPERATIONS, _compare, _row_count, sample_rows
-from instjit.formats import FORMATS
+from instjit.formats import FORMATS, rmd1
 from instjit.formats.extras import NONE, Blob, Extras
 from instjit.formats.losses import losses
 from instjit.reference import run, run64, work
@@ -151,6 +151,72 @@ PHRASES = [
 @pytest.mark.parametrize(("model", "extras", "target", "phrases"), PHRASES)
 def test_every_loss_has_a_phrase(model, extras, target, phrases) -> None:
     assert losses(model, extras, FORMATS[target].holds) == tuple(phrases)
+
+
+SAMPLE = rmd1.pack_dense(rmd1.sample())
+GAPPED = rmd1.pack_dense(
+    rmd1.Dense.of(
+        [rmd1.Layer(1, 1, 2, 1, rmd1.DenseActivation.RELU)], [0, 0, 1, 0], [0, 1], "float32"
+    )
+)
+
+
+def contained(version: int = 1, flags: int = 0, blobs: tuple[Blob, ...] = ()) -> bytes:
+    content = FORMATS["rnn0"].encode(chain(1), Extras(blobs=blobs))
+    return content[:4] + bytes((version, 0, flags, 0)) + content[8:]
+
+
+def with_fields(**fields) -> bytes:
+    document = orjson.loads(POLICY.read_bytes()) | fields
+    document["instructions"][0]["note"] = 1
+    return orjson.dumps(document)
+
+
+SIGNED = "the truth of its signatures, which are copied but made for the old file"
+DROPPED = [
+    (SAMPLE + b"1", "rmd1", ["1 trailing byte"]),
+    (SAMPLE + bytes(12), "instmodel", ["12 trailing bytes"]),
+    (
+        GAPPED,
+        "rmd1",
+        [
+            "3 numbers of the weights that no layer uses",
+            "1 number of the biases that no layer uses",
+        ],
+    ),
+    (contained(version=9, flags=3), "rnn0", ["version 9", "flags 0x0003"]),
+    (contained(blobs=(Blob(b"auth.hmac_sha256", 2, (1,), b"?"),)), "rnn0", [SIGNED]),
+    (
+        with_fields(**{"a\nb": 1, "metadata": {}}),
+        "instmodel",
+        [
+            "the unknown field 'a\\nb'",
+            "the unknown field 'metadata'",
+            "the unknown field 'note' of DOT",
+        ],
+    ),
+    (
+        with_fields(**{f"f{k}": k for k in range(30)}),
+        "instmodel",
+        [*(f"the unknown field 'f{k}'" for k in range(20)), "11 more unknown fields"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "target", "phrases"), DROPPED)
+def test_what_no_writer_writes_is_a_loss_in_every_format(tmp_path, source, target, phrases) -> None:
+    assert ij.convert(source, tmp_path / "out", to=target) == tuple(phrases)
+    with pytest.raises(ij.FormatError) as caught:
+        ij.convert(source, tmp_path / "again", to=target, strict=True)
+    assert [problem.fields["lost"] for problem in caught.value.problems] == phrases
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize(
+    "text", [b"[]", b"3", b'{"instructions":{}}', b'{"instructions":[1,{"type":[]}]}']
+)
+def test_unknown_fields_are_sought_in_any_json(text) -> None:
+    assert FORMATS["instmodel"].extras(text) == NONE
 
 
 LOSING = [
@@ -440,3 +506,32 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path) -> None:
 def test_the_function_stays_a_function_behind_the_module_of_its_name() -> None:
     assert ij.convert is convert_function
     assert callable(ij.convert)
+
+
+def test_an_open_file_is_not_replaced_by_what_is_made_of_it(tmp_path) -> None:
+    path = write(tmp_path, LINEAR)
+    before = path.read_bytes()
+    with path.open("rb") as file, pytest.raises(ij.InputError) as caught:
+        ij.convert(file, path)
+    assert caught.value.kind == "OutputIsInput"
+    assert path.read_bytes() == before
+
+
+def test_a_path_of_bytes_is_a_path(tmp_path) -> None:
+    ij.convert(write(tmp_path, LINEAR), os.fsencode(tmp_path / "out.json"))
+    ij.save(LINEAR, os.fsencode(tmp_path / "saved.json"))
+    assert ij.load(tmp_path / "out.json") == ij.load(tmp_path / "saved.json") == LINEAR
+
+
+@pytest.mark.parametrize("action", [ij.save, lambda model, path: ij.convert(POLICY, path)])
+def test_a_name_that_no_file_can_have_is_refused(action) -> None:
+    with pytest.raises(ij.InputError, match="no file can have this name"):
+        action(LINEAR, "a\0.json")
+
+
+@pytest.mark.parametrize("format", [["rmd1"], 3, "RMD1", b"rmd1"])
+def test_a_format_is_one_of_the_names(tmp_path, format) -> None:
+    with pytest.raises(ij.FormatError, match="there is no format"):
+        ij.load(POLICY, format=format)
+    with pytest.raises(ij.FormatError, match="there is no format"):
+        ij.convert(POLICY, tmp_path / "out", to=format)

@@ -192,3 +192,11 @@ def test_floats_begin_where_they_are_told() -> None:
 
 def test_no_floats_of_no_bytes() -> None:
     assert Floats(b"", 0, 0, F32).array.shape == (0,)
+
+
+@pytest.mark.parametrize(("beside", "held"), [(0, True), (2**17, False)])
+def test_a_small_part_of_a_large_file_lets_go_of_it(beside, held) -> None:
+    content = bytes(1000 * 4 + beside)
+    floats = Reader(content, "file").floats(1000, F32, "numbers")
+    assert np.shares_memory(floats.array, np.frombuffer(content, np.uint8)) == held
+    assert (floats.array == 0).all()

@@ -11,6 +11,8 @@ import pytest
 
 import instjit as ij
 from instjit import reference
+from instjit.formats import FORMATS
+from instjit.formats.extras import Blob, Extras
 from instjit.formats.json_memory import SPARE, count_marks, parsed_bytes
 from instjit.formats.limits import DEFAULT, Limits
 
@@ -117,6 +119,16 @@ class Case:
         return self.amount(self.number)
 
 
+def layers(format: str, count: int) -> bytes:
+    """A binary file of a chain of products of one number."""
+    return FORMATS[format].encode(ij.load(dots(count)))
+
+
+def named_container(name: str = "", blob: bytes = b"") -> bytes:
+    beside = Extras(name, blobs=(Blob(blob, 2, (1,), b""),))
+    return FORMATS["rnn0"].encode(ij.load(dots(1)), beside)
+
+
 SLOTS, WEIGHTS = "ComputationBufferSizeExceedsLimit", "WeightSizeExceedsLimit"
 CASES = (
     Case("file_bytes", padded, 500),
@@ -127,9 +139,16 @@ CASES = (
     Case("buffers", lambda n: text(buffer_sizes=[1] * n), 7),
     Case("arrays", dots, 5),
     Case("arrays", parameters, 5),
+    *(
+        Case(name, lambda n, format=format, more=more: layers(format, n - more), 5 + more)
+        for format in ("rmd1", "rnn0")
+        for name, more in (("instructions", 0), ("arrays", 0), ("buffers", 1))
+    ),
     Case("maps", lookups, 4),
     Case("name_bytes", lambda n: named("a" * n), 20),
     Case("name_bytes", lambda n: named("é" * n), 10, amount=lambda n: 2 * n),
+    Case("name_bytes", lambda n: named_container("a" * n), 20),
+    Case("name_bytes", lambda n: named_container(blob=b"a" * n), 20),
     Case("map_entries", lambda n: lookups(1, entries=n), 12),
     Case("unequal_rows", unequal, 6, under="BiasWeightsMismatch"),
     Case("slots", lambda n: text(buffer_sizes=[1, n - 1]), 100, SLOTS),
@@ -229,7 +248,7 @@ def test_the_default_holds_to_the_unit_and_can_be_raised(case: Case) -> None:
         ("json_growth", 24),
         ("map_entries", 2**22),
         ("validation_operations", 2**27),
-        ("source_lines", 200_000),
+        ("source_lines", 20_000),
     ],
 )
 def test_the_defaults_that_take_too_long_to_reach(name, default) -> None:
