@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from instjit.arrays import vector
 from instjit.collecting import Collected
+from instjit.counted import shown
 from instjit.errors import FormatError, InputError, Problem
 from instjit.formats.limits import Limits
 from instjit.formats.reader import F32, F64, Floats, Reader
@@ -106,9 +107,9 @@ class Dense:
 def element_type(dtype: str) -> np.dtype[Any]:
     """The element type of that name; InputError (InvalidDtype) for any other."""
     for known in DTYPES.values():
-        if dtype == known.name:
+        if isinstance(dtype, str) and dtype == known.name:
             return known
-    message = f"expected dtype 'float32' or 'float64', got {dtype!r}"
+    message = f"expected dtype 'float32' or 'float64', got {shown(dtype)}"
     raise InputError(Problem("InvalidDtype", message))
 
 
@@ -226,7 +227,8 @@ def range_problems(layers: Sequence[Layer], weights: int, biases: int) -> Iterat
 def activation_problems(layers: Sequence[Layer]) -> Iterator[Problem]:
     """InvalidActivation for records that were not read from a file."""
     for number, layer in enumerate(layers):
-        if layer.activation not in _ACTIVATIONS:
+        known = isinstance(layer.activation, int) and layer.activation in _ACTIVATIONS
+        if not known or isinstance(layer.activation, bool):
             yield _unknown_activation(number, layer.activation)
 
 
@@ -261,7 +263,7 @@ _ACTIVATIONS = {member.value: member for member in DenseActivation}
 
 def _unknown_activation(number: int, activation: Any) -> Problem:
     known = ", ".join(f"{member.value} {member.name.lower()}" for member in DenseActivation)
-    message = f"layer {number}: there is no activation {activation}, expected one of {known}"
+    message = f"layer {number}: there is no activation {shown(activation)}, expected one of {known}"
     fields = {"layer": number, "activation": activation}
     return Problem("InvalidActivation", message, fields=fields)
 

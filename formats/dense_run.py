@@ -45,7 +45,12 @@ def validate_plan(dense: Dense) -> None:
     ------
     FormatError
         The first of EmptyPlan, InvalidShape, InvalidRange, InvalidActivation, IncompatibleChain.
+    InputError
+        InvalidPlan: no network at all.
     """
+    if not isinstance(dense, Dense):
+        message = f"expected a Dense, got {shown(dense)}"
+        raise InputError(Problem("InvalidPlan", message))
     for problem in _plan_problems(dense):
         raise FormatError(problem)
 

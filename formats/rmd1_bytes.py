@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from instjit.collecting import Collected
-from instjit.errors import FormatError, Problem
+from instjit.counted import shown
+from instjit.errors import FormatError, InputError, Problem
 from instjit.formats.dense import (
     DTYPES,
     RECORD_BYTES,
@@ -50,7 +51,11 @@ class Header:
 
 def reader_of(content: bytes) -> Reader:
     """A cursor at the first byte; what is no ``bytes`` but a buffer of them is copied."""
-    return Reader(content if isinstance(content, bytes) else bytes(memoryview(content)), "RMD1")
+    try:
+        return Reader(content if isinstance(content, bytes) else bytes(memoryview(content)), "RMD1")
+    except TypeError as error:
+        message = f"RMD1: expected bytes, got {shown(content)}"
+        raise InputError(Problem("BadBytes", message)) from error
 
 
 def read_start(reader: Reader) -> None:

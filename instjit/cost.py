@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from instjit.arithmetic import FloatArray
 from instjit.arrays import SINGLE, entries, is_ragged
-from instjit.counted import whole
+from instjit.counted import shown, whole
 from instjit.errors import InputError, ModelError, Problem
 
 if TYPE_CHECKING:
     from instjit.model import Model
+
+
+LARGEST = 2**128 - 1
+"""Largest size in a profile: the crate's estimators count in 128 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,9 @@ class ModelCost(Cost):
     Attributes
     ----------
     parameters
-        Numbers in weights, biases, parameter vectors and maps. What several instructions share
-        counts once.
+        Numbers that the model holds in weights, biases, parameter vectors and maps. An array that
+        several instructions name counts once; ranges that layers of an RMD1 file share count for
+        each layer, as each has arrays of its own.
     parameter_bytes
         Bytes of all of them.
     row_bytes
@@ -130,7 +135,8 @@ def cost(
     ModelError
         ``InvalidModel`` for an instruction that names what the model does not have.
     InputError
-        ``InvalidProfile`` for a batch or a size below 1, a budget below 0, or what is no integer.
+        ``InvalidProfile`` for a batch or a size below 1, a budget below 0, or what is no integer;
+        ``Overflow`` for one of them above 2^128 - 1.
     """
     batch = _at_least(1, batch, "batch")
     slot = _at_least(1, activation_bytes, "activation_bytes")
@@ -180,8 +186,9 @@ def _at_least(least: int, value: Any, name: str) -> int:
     except TypeError:
         number = least - 1
     if number < least:
-        long = isinstance(value, int) and value.bit_length() > 64  # repr may refuse these
-        got = "a negative integer" if long else repr(value)[:40]
-        message = f"{name}: expected an integer of at least {least}, got {got}"
+        message = f"{name}: expected an integer of at least {least}, got {shown(value)}"
         raise InputError(Problem("InvalidProfile", message))
+    if number > LARGEST:
+        message = f"{name}: expected an integer of at most 2^128 - 1, got {shown(number)}"
+        raise InputError(Problem("Overflow", message))
     return number

@@ -16,3 +16,14 @@ def whole(value: Any) -> int:
 def count(number: int, word: str) -> str:
     """``1 row``, ``2,000 rows``."""
     return f"{number:,} {word}" + ("" if number == 1 else "s")
+
+
+def shown(value: Any, most: int = 40) -> str:
+    """The repr in one line and cut off, also of integers that Python does not write out."""
+    try:
+        line = " ".join(repr(value).split())
+    except ValueError:  # an integer of more than 4,300 digits, alone or in a list
+        if not isinstance(value, int):
+            return type(value).__name__
+        return f"{'a negative' if value < 0 else 'an'} integer of {value.bit_length()} bits"
+    return line if len(line) <= most else f"{line[:most]}..."

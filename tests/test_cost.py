@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import instjit as ij
+from instjit.formats import rmd1
 
 HUGE = 10**5000  # str refuses these
 
@@ -131,6 +132,23 @@ def test_what_is_no_profile_is_refused_by_name(arguments) -> None:
     with pytest.raises(ij.InputError, match=f"^{name}: expected an integer of at least") as caught:
         ij.cost(dense(), **arguments)
     assert caught.value.kind == "InvalidProfile"
+
+
+@pytest.mark.parametrize("name", ["batch", "budget", "parameter_bytes", "activation_bytes"])
+def test_sizes_have_128_bits(name) -> None:
+    for over in (2**128, HUGE):
+        with pytest.raises(ij.InputError, match=f"^{name}: expected an integer of at most") as no:
+            ij.cost(dense(), **{name: over})
+        assert no.value.kind == "Overflow"
+    cost = ij.cost(dense(), **{name: 2**128 - 1})
+    assert repr(cost).startswith("ModelCost(")
+    assert cost.batch_flops >= 16
+
+
+def test_layers_that_share_ranges_of_a_file_count_each_its_own() -> None:
+    layers = [rmd1.Layer(2, 2, 0, 0, rmd1.DenseActivation.RELU)] * 3
+    shared_range = rmd1.Dense.of(layers, [1, 2, 3, 4], [5, 6], "float32")
+    assert ij.cost(ij.load(rmd1.pack_dense(shared_range))).parameters == 3 * 6
 
 
 def test_a_model_of_nothing_takes_nothing() -> None:

@@ -53,7 +53,9 @@ def test_all_rows_at_once_and_any_shape_give_the_same_bits(name) -> None:
         ("expf", NAN, NAN),
         ("expf", 100, crate_math.exp(single(88))[0]),
         ("expf", INF, crate_math.exp(single(88))[0]),
-        ("expf", -88, 0),  # below the least normal number
+        ("expf", -87.3365478515625, 2**-126),  # the least normal number
+        ("expf", -87.33655548095703, 0),  # the next x: below it
+        ("expf", -88, 0),
         ("expf", -INF, 0),
         ("lnf", 0, NAN),
         ("lnf", -1, NAN),

@@ -11,9 +11,13 @@ import rnn_golden
 from rnn_golden import RMD1, Sample
 
 import instjit as ij
-from instjit.formats import initial, rmd1
+from instjit.counted import shown
+from instjit.formats import dense_run, initial, rmd1
 from instjit.formats.dense import Dense, DenseActivation, Layer
+from instjit.formats.limits import Limits
 
+HUGE = 10**5000
+"""What ``str`` refuses."""
 GOOD = [each for each in RMD1 if each.loads]
 by_name = {"ids": lambda each: each.id}
 WRONG_TOPOLOGIES = [
@@ -28,6 +32,9 @@ WRONG_TOPOLOGIES = [
     [8, None],
     5,
     None,
+    [8, -HUGE],
+    [HUGE, "2"],
+    np.ones((9, 2), int),
 ]
 
 
@@ -79,7 +86,7 @@ def test_parameter_counts_of_the_goldens(case) -> None:
         )
 
 
-@pytest.mark.parametrize("topology", WRONG_TOPOLOGIES, ids=str)
+@pytest.mark.parametrize("topology", WRONG_TOPOLOGIES, ids=shown)
 @pytest.mark.parametrize(
     "call",
     [
@@ -107,13 +114,27 @@ def test_more_than_64_bits_count_is_refused() -> None:
     over = [2**32, 2**32]
     assert rmd1.required_from_topology(just).weights == 2**64 - 1
     assert rmd1.required_buffers(just).weights == 2**64 - 1
-    assert kind_of(rmd1.required_from_topology, over) == (ij.InputError, "InvalidTopology")
-    assert kind_of(rmd1.required_buffers, over) == (ij.InputError, "CapacityTooSmall")
+    for topology in (over, [HUGE, 1]):
+        refused = kind_of(rmd1.required_from_topology, topology)
+        assert refused == (ij.InputError, "InvalidTopology")
+        assert kind_of(rmd1.required_buffers, topology) == (ij.InputError, "CapacityTooSmall")
 
 
 @pytest.mark.parametrize(
     ("weights", "biases", "accepted"),
-    [(9, 4, True), (8, 4, False), (10, 4, False), (9, 3, False), (9, 5, False)],
+    [
+        (9, 4, True),
+        (np.int64(9), np.uint8(4), True),
+        (8, 4, False),
+        (10, 4, False),
+        (9, 3, False),
+        (9, 5, False),
+        (HUGE, 4, False),
+        ("9", 4, False),
+        (9, 4.0, False),
+        (9, None, False),
+    ],
+    ids=shown,
 )
 def test_counts_have_to_be_those_of_the_topology(weights, biases, accepted) -> None:
     if accepted:
@@ -158,8 +179,7 @@ def test_bytes_come_in_any_buffer_and_in_nothing_else(call) -> None:
     for buffer in (bytearray(content), memoryview(content), words):
         assert type(call(buffer)) is type(call(content))
     for wrong in (52, "RMD1", None):
-        with pytest.raises(TypeError):
-            call(wrong)
+        assert kind_of(call, wrong) == (ij.InputError, "BadBytes")
 
 
 @pytest.mark.parametrize("sample", GOOD, **by_name)
@@ -178,8 +198,17 @@ def test_widths_of_layers_are_those_of_the_chain() -> None:
     assert kind_of(rmd1.widths_of, broken) == (ij.FormatError, "IncompatibleChain")
 
 
-def test_scratch_of_no_row_is_refused() -> None:
-    assert kind_of(rmd1.infer_scratch, [2, 1], 0) == (ij.InputError, "ShapeMismatch")
+@pytest.mark.parametrize("rows", [0, -HUGE, 2.5, 2.0, "x", True, None], ids=shown)
+def test_scratch_of_no_number_of_rows_is_refused(rows) -> None:
+    assert kind_of(rmd1.infer_scratch, [2, 1], rows) == (ij.InputError, "ShapeMismatch")
+
+
+def test_scratch_has_at_most_64_bits() -> None:
+    assert rmd1.infer_scratch([2**62, 2], np.int64(1)) == 2**63
+    assert rmd1.infer_scratch([1, 1], 2**63 - 1) == 2**64 - 2
+    for topology, rows in (([2**63, 2], 1), ([1, 1], 2**63), ([2**70, 2], 1), ([1, HUGE], HUGE)):
+        refused = kind_of(rmd1.infer_scratch, topology, rows)
+        assert refused == (ij.InputError, "CapacityTooSmall")
 
 
 # -- packing ---------------------------------------------------------------------------------------
@@ -240,6 +269,10 @@ def test_pack_writes_the_goldens(sample: Sample) -> None:
         (([2, 1], [1, 2], []), (ij.InputError, "CapacityTooSmall")),
         (([2, 1], [1, 2], [1], "gelu"), (ij.InputError, "InvalidActivation")),
         (([2, 1], [1, 2], [1], "relu", 4), (ij.InputError, "InvalidActivation")),
+        *(
+            (([2, 1], [1, 2], [1], "relu", wrong), (ij.InputError, "InvalidActivation"))
+            for wrong in (True, 1.0, None, [1], np.array([1, 2]), HUGE)
+        ),
         (([2, 1], [1, 2], [1], "relu", "relu", "float16"), (ij.InputError, "InvalidDtype")),
         (([2, 1], [[1, 2]], [1]), (ij.ModelError, "InvalidArray")),
         (([2, 1], ["a", "b"], [1]), (ij.ModelError, "InvalidArray")),
@@ -285,6 +318,14 @@ FAULTS = {
         "InvalidActivation",
         "InvalidActivation",
     ),
+    **{
+        f"activation {wrong!r}": (
+            [Layer(1, 1, 0, 0, wrong)],
+            "InvalidActivation",
+            "InvalidActivation",
+        )
+        for wrong in ([1], True, None, 1.0)
+    },
     "layers that do not fit": ([layer(2, 3), layer(2, 1)], None, "IncompatibleChain"),
     "ranges before the chain": (
         [layer(2, 3), layer(2, 1, 99)],
@@ -369,6 +410,24 @@ def test_a_rows_bits_depend_on_the_row_alone(dtype, math, monkeypatch) -> None:
     assert rmd1.run(dense, rows, math).tobytes() == whole.tobytes()
 
 
+@pytest.mark.parametrize(
+    ("block", "heights"), [(1, [1] * 10), (12, [3, 3, 3, 1]), (13, [3, 3, 3, 1]), (40, [10])]
+)
+def test_rows_run_in_blocks_of_the_widest_buffer(block, heights, monkeypatch) -> None:
+    found = []
+    layer_of = dense_run._layer
+
+    def watched(dense, layer, x, math):
+        found.append(len(x))
+        return layer_of(dense, layer, x, math)
+
+    monkeypatch.setattr(dense_run, "BLOCK", block)
+    monkeypatch.setattr(dense_run, "_layer", watched)
+    dense = rmd1.initial([2, 4, 1])
+    assert rmd1.run(dense, np.ones((10, 2))).shape == (10, 1)
+    assert found == [height for height in heights for _ in dense.layers]
+
+
 def test_crate_math_rounds_every_product() -> None:
     x = 1 + 2.0**-12  # its square is 1 + 2^-11 + 2^-24
     dense = Dense.of([layer(1, 1)], [x], [-1], "float32")
@@ -409,9 +468,25 @@ def test_float64_has_no_crate_math() -> None:
     assert refused == (ij.InputError, "DtypeMismatch")
 
 
-def test_an_unknown_math_is_refused() -> None:
-    refused = kind_of(rmd1.run, rmd1.sample(), [1.0, 2.0], "fast")
+@pytest.mark.parametrize(
+    "math", ["fast", None, 5, HUGE, ["exact"], np.array(["exact", "crate"])], ids=shown
+)
+def test_an_unknown_math_is_refused(math) -> None:
+    refused = kind_of(rmd1.run, rmd1.sample(), [1.0, 2.0], math)
     assert refused == (ij.InputError, "InvalidMath")
+
+
+@pytest.mark.parametrize("network", [5, "RMD1", None, [1], HUGE, rmd1.sample().layers], ids=shown)
+def test_what_is_no_network_is_refused(network) -> None:
+    assert kind_of(rmd1.run, network, [1.0, 2.0]) == (ij.InputError, "BadBytes")
+    assert kind_of(rmd1.validate_plan, network) == (ij.InputError, "InvalidPlan")
+
+
+def test_a_file_runs_within_the_limits_given() -> None:
+    content = rmd1.pack_dense(rmd1.initial([2, 3, 1]))
+    assert rmd1.run(content, [1, 2], limits=Limits(instructions=2)).shape == (1,)
+    refused = kind_of(rmd1.run, content, [1, 2], limits=Limits(instructions=1))
+    assert refused == (ij.FormatError, "LimitExceeded")
 
 
 def test_a_file_that_is_none_is_refused_as_by_unpack() -> None:
@@ -420,6 +495,8 @@ def test_a_file_that_is_none_is_refused_as_by_unpack() -> None:
 
 @pytest.mark.parametrize("math", ["exact", "crate"])
 def test_nan_and_infinity_run_without_a_warning(math) -> None:
+    signalling = np.array([0x7FF0000000000001, 0], np.uint64).view(np.float64)
+    assert np.isnan(rmd1.run(rmd1.sample(), signalling, math)).all()
     got = rmd1.run(rmd1.sample(), [[np.nan, 1], [np.inf, 1], [1e39, 1]], math)
     np.testing.assert_array_equal(got, [[np.nan], [np.inf], [np.inf]])
 
@@ -493,10 +570,23 @@ def test_all_weights_alike(kind, value) -> None:
     [
         ({"topology": [2]}, "InvalidShape"),
         ({"topology": [2, 0]}, "InvalidShape"),
-        ({"kind": "constant", "value": math.nan}, "NonFinite"),
-        ({"kind": "constant", "value": math.inf}, "NonFinite"),
+        ({"topology": [2**40, 2**40]}, "InvalidShape"),
+        ({"topology": [2**16, 2**16]}, "InvalidShape"),  # 2^32 weights
+        ({"topology": [2**40, 2**40], "kind": "zeros"}, "InvalidShape"),
+        ({"topology": [HUGE, 1]}, "InvalidShape"),
+        *(
+            ({"kind": "constant", "value": value}, "NonFinite")
+            for value in (math.nan, math.inf, 1e39, -1e39, HUGE, "1", None, 1j, True, [1])
+        ),
+        ({"kind": "constant", "value": HUGE, "dtype": "float64"}, "NonFinite"),
+        *(({"seed": seed}, "InvalidSeed") for seed in ("a", 1.5, None, True, [1])),
         ({"kind": "normal"}, "InvalidInitializer"),
+        ({"kind": None}, "InvalidInitializer"),
+        ({"kind": HUGE}, "InvalidInitializer"),
+        ({"kind": ["zeros"]}, "InvalidInitializer"),
         ({"dtype": "float16"}, "InvalidDtype"),
+        ({"dtype": HUGE}, "InvalidDtype"),
+        ({"dtype": np.array(["a", "b"])}, "InvalidDtype"),
         ({"hidden": "gelu"}, "InvalidActivation"),
         ({"output": "softmax"}, "InvalidActivation"),
     ],
@@ -504,6 +594,31 @@ def test_all_weights_alike(kind, value) -> None:
 def test_first_weights_are_refused(arguments, kind) -> None:
     refused = kind_of(initial.initial, **{"topology": [2, 3, 1], **arguments})
     assert refused == (ij.InputError, kind)
+
+
+def test_a_constant_is_what_the_dtype_makes_of_it() -> None:
+    most = np.finfo(np.float32).max
+    below = float(most) + 2.0**102  # rounds to it; half a step more is infinity
+    constant = [
+        initial.initial([1, 1], "constant", value=value, dtype=dtype).weights.array[0]
+        for value, dtype in ((below, "float32"), (1e39, "float64"), (np.int64(3), "float32"))
+    ]
+    assert constant == [most, 1e39, 3]
+
+
+def test_a_seed_is_any_integer() -> None:
+    drawn = [
+        initial.initial([2, 3], seed=seed, dtype=dtype).weights.array.tolist()
+        for dtype in ("float32", "float64")
+        for seed in (5, np.int64(5), 5 - 2**64, 5 + 2**64 * HUGE)
+    ]
+    assert drawn == [drawn[0]] * 4 + [drawn[4]] * 4
+
+
+def test_the_most_weights_are_those_of_a_file(monkeypatch) -> None:
+    monkeypatch.setattr("instjit.formats.initial.U32_MAX", 12)
+    assert initial.initial([3, 3, 1]).weights.count == 12
+    assert kind_of(initial.initial, [2, 6, 1]) == (ij.InputError, "InvalidShape")
 
 
 @pytest.mark.parametrize(

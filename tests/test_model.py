@@ -45,6 +45,17 @@ def test_constants_are_read_only_float32_copies() -> None:
         model.weights[0][0, 0] = 2
 
 
+def test_arrays_over_bytes_that_are_not_aligned_are_copied() -> None:
+    content = bytes(1) + np.array([1, 2, 3], "<f4").tobytes()  # 13 bytes
+    line, row = (np.ndarray(shape, "<f4", content, 1) for shape in (3, (1, 3)))
+    assert not line.flags.aligned
+    model = ij.Model([3, 1], [], [row], [line], parameters=[line], maps=[{1: line}], feature_size=3)
+    held = (model.weights[0], model.bias[0], model.parameters[0], model.maps[0].values)
+    for array in held:
+        assert array.flags.aligned
+        assert array.ravel().tolist() == [1, 2, 3]
+
+
 def test_bias_is_zero_when_left_out() -> None:
     assert ij.Model([2, 1], [ij.Dot(0, 1, 0)], [[[1, 2]]]).bias[0].tolist() == [0]
 

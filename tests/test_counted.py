@@ -1,0 +1,29 @@
+"""How values are said in a sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from instjit.counted import shown
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (5, "5"),
+        ("a\nb", r"'a\nb'"),
+        (np.zeros((2, 1)), "array([[0.], [0.]])"),
+        ("x" * 50, "'" + "x" * 39 + "..."),
+        (10**5000, "an integer of 16610 bits"),
+        (-(10**5000), "a negative integer of 16610 bits"),
+        ([1, 10**5000], "list"),
+    ],
+    ids=["int", "text", "array", "long", "huge", "negative", "huge inside"],
+)
+def test_a_value_is_said_in_one_line(value, said) -> None:
+    assert shown(value) == said
+
+
+def test_it_may_be_longer_where_asked() -> None:
+    assert shown("x" * 50, 60) == repr("x" * 50)
