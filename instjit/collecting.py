@@ -44,11 +44,11 @@ class Collected:
             if self.count >= MOST_COUNTED:
                 return
 
-    def problems(self) -> tuple[Problem, ...]:
+    def problems(self, name: str = "problems") -> tuple[Problem, ...]:
         """Those kept; where there are others, a last one (TooManyProblems) says how many."""
         more = self.count - len(self._kept)
         if not more:
             return tuple(self._kept)
         at_least = "at least " if self.count >= MOST_COUNTED else ""
-        message = f"there are {at_least}{more} more problems"
+        message = f"there are {at_least}{more} more {name}"
         return (*self._kept, Problem("TooManyProblems", message, fields={"more": more}))

@@ -74,24 +74,54 @@ def graph(model: Model) -> Graph:
         ``BufferIndexOutOfBounds`` for an instruction that names no buffer of the model;
         ``LimitExceeded`` for more than ``MOST_EDGES`` pairs of a writer and a reader.
     """
-    parents: list[tuple[int, ...]] = []
-    children: list[list[int]] = [[] for _ in model.instructions]
     writers: list[list[int]] = [[] for _ in model.buffers]
     lost = tuple(unread(model))
+    up = tuple(_parents(model, writers))
+    down: list[list[int]] = [[] for _ in up]
+    for number, several in enumerate(up):
+        for parent in several:
+            down[parent].append(number)
+    nodes = (Node(each, tuple(below)) for each, below in zip(up, down, strict=True))
+    return Graph(tuple(nodes), tuple(map(tuple, writers)), lost)
+
+
+def parents(model: Model) -> Iterator[tuple[int, ...]]:
+    """The parents of each instruction in turn, for a model without problems.
+
+    They are those of ``graph``, which takes much more memory.
+
+    Raises
+    ------
+    ModelError
+        As ``graph``, for the limit.
+    """
+    return _parents(model, [[] for _ in model.buffers])
+
+
+def is_parallelizable(model: Model) -> bool:
+    """The same of ``graph``, from ``parents``."""
+    roots, read = 0, bytearray(len(model.instructions))
+    parallel = False
+    for above in parents(model):
+        roots += not above
+        for parent in above:
+            parallel |= bool(read[parent])
+            read[parent] = 1
+    return parallel or roots > 1
+
+
+def _parents(model: Model, writers: list[list[int]]) -> Iterator[tuple[int, ...]]:
+    """``writers`` of each buffer are kept up to date."""
     edges = 0
     for number, instruction in enumerate(model.instructions):
         read = {buffer: writers[buffer] for buffer in instruction.reads()}
         edges += sum(map(len, read.values()))
         if edges > MOST_EDGES:
             raise _too_large(number)
-        parents.append(tuple(sorted({writer for several in read.values() for writer in several})))
-        for parent in parents[-1]:
-            children[parent].append(number)
+        yield tuple(sorted({writer for several in read.values() for writer in several}))
         if not instruction.partial:
             writers[instruction.output] = []
         writers[instruction.output].append(number)
-    nodes = (Node(up, tuple(down)) for up, down in zip(parents, children, strict=True))
-    return Graph(tuple(nodes), tuple(map(tuple, writers)), lost)
 
 
 def unread(model: Model) -> Iterator[Overwrite]:

@@ -7,10 +7,13 @@ import sys
 
 import pytest
 from cli_cases import LINEAR, NET, ROOT, call, saved
+from deep_network import LAYERS, deep_network, verb_growth
+from memory_probe import MIB, allowed, supported
 
 import instjit
 from instjit.cli import main
 from instjit.commands.facts_text import fact_lines
+from instjit.commands.json_text import pieces
 from instjit.formats import FORMATS
 from instjit.formats.extras import Blob, Extras
 
@@ -231,7 +234,7 @@ def test_a_model_over_a_limit_is_shown_as_a_container(tmp_path, capsys):
 
 
 def test_names_in_a_container_cannot_speak_to_the_terminal(tmp_path, capsys):
-    hostile = "\x1b[2J\n\u202e" + "x" * 3000
+    hostile = "\x1b[2J\n\u202e" + "x" * 200
     records = tuple((200, bytes([k % 256])) for k in range(100))
     blobs = (Blob(b"\x1b]0;\x07\xff\n", 2, (1, 2, 3, 4, 5, 6, 7, 8, 9), b""),)
     path = binary(tmp_path, "rnn0", LINEAR, Extras(hostile, b"BMK\x01\x1b", records, blobs))
@@ -292,3 +295,57 @@ def test_it_never_imports_numba(tmp_path, form):
     )
     process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL)
     assert process.returncode == 0
+
+
+SLACK = 12 * MIB
+"""Over what a load may take: a load of this file takes nearly all of that already."""
+
+
+@pytest.mark.skipif(not supported(), reason="this system does not tell the peak")
+@pytest.mark.parametrize("form", [[], ["--cost"], ["--json"]])
+def test_memory_for_a_deep_network_is_little_more_than_that_of_a_load(tmp_path, form):
+    content = deep_network()
+    assert verb_growth(tmp_path, content, "inspect", *form) < allowed(content, "binary") + SLACK
+
+
+def test_long_tables_show_their_first_rows(tmp_path, capsys):
+    path = tmp_path / "deep.rmd1"
+    path.write_bytes(deep_network())
+    lines = inspected(capsys, str(path), "--cost").splitlines()
+    buffers, instructions = lines.index("buffers"), lines.index("instructions")
+    assert lines[buffers + 202] == "  ... and 65,336 more, --json lists all"
+    assert lines[instructions + 201].split()[:2] == ["199", "DOT"]
+    assert lines[instructions + 202] == "  ... and 65,335 more, --json lists all"
+
+
+def test_a_table_that_is_just_short_enough_is_whole(tmp_path, capsys):
+    path = tmp_path / "deep.rmd1"
+    path.write_bytes(deep_network(199))
+    text = inspected(capsys, str(path))
+    assert "--json" not in text
+    assert re.search(r"^ +198 +DOT", text, re.MULTILINE)
+
+
+def test_json_lists_everything_of_a_deep_network(tmp_path, capsys):
+    path = tmp_path / "deep.rmd1"
+    path.write_bytes(deep_network())
+    found = json.loads(inspected(capsys, str(path), "--json"))
+    assert set(found) == ALWAYS | MODEL_KEYS
+    assert len(found["instructions"]) == len(found["container"]["layers"]) == LAYERS
+    assert len(found["buffers"]) == LAYERS + 1
+    assert [each["parents"] for each in found["instructions"][:3]] == [[], [0], [1]]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"a": [], "b": {}, "c": None, "d": True, "e": 1.5, "f": -7, "g": "\u00e9\n\x1b\ud800"},
+        {"a": [1, "x", None, False, 0.1, [], {}, [[1], {"b": [2, {"c": ()}]}]]},
+        {"a": {"b": {"c": [{"d": 1, "e": [1, 2]}, {"d": {}}]}, 'q"': "x"}},
+    ],
+)
+def test_pieces_of_json_are_what_the_library_writes(value):
+    assert "".join(pieces(value.items())) == json.dumps(value, indent=2)
+    lazy = {name: iter(v) if isinstance(v, list) else v for name, v in value.items()}
+    assert "".join(pieces(lazy.items())) == json.dumps(value, indent=2)

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 from cli_cases import LINEAR, NET, ROOT, call, saved
+from deep_network import deep_network, verb_growth
+from memory_probe import MIB, allowed, supported
 
 import instjit
 from instjit.cli import main
+from instjit.commands import validation
+from instjit.formats import FORMATS
 
 HOLE = instjit.Model(
     [1, 2, 1],
@@ -189,3 +193,51 @@ def test_the_examples_are_good():
 def test_a_model_can_come_from_standard_input(tmp_path):
     content = Path(saved(tmp_path)).read_bytes()
     assert call("validate", "-", stdin=content).stdout == b"-: good, 1 validation row run\n"
+
+
+NAMELESS = instjit.Model([2, 1], [instjit.Dot(0, 1, 0)], [[[1.0, 1.0]]], feature_size=2)
+INFINITE = instjit.Model([1, 1], [instjit.Dot(0, 1, 0)], [[[float("inf")]]], feature_size=1)
+
+
+@pytest.mark.parametrize(
+    ("format", "model", "code"),
+    [
+        ("instmodel", NAMELESS, 1),
+        ("instmodel", LINEAR, 0),
+        ("rmd1", NAMELESS, 0),
+        ("rmd1", INFINITE, 1),
+    ],
+)
+def test_strict_asks_for_names_only_where_a_format_has_a_place_for_them(
+    tmp_path, capsys, format, model, code
+):
+    path = tmp_path / "net"
+    path.write_bytes(FORMATS[format].encode(model))
+    assert main(["validate", str(path), "--strict"]) == code
+    (_, *told) = capsys.readouterr().out.splitlines()
+    assert len(told) == code
+    assert main(["validate", str(path), "--strict", "--json"]) == code
+    (verdict,) = json.loads(capsys.readouterr().out)
+    assert verdict["passed"] == (not code)
+    kinds = [remark["kind"] for remark in verdict["remarks"]]
+    assert ("NoFeatureNames" in kinds) == (not model.features)
+
+
+def test_a_good_container_passes_strict():
+    path = str(ROOT / "tests/golden/rnn/rnn0_sha256_seed_model.bin")
+    assert main(["validate", "--strict", path]) == 0
+
+
+@pytest.mark.parametrize(("form", "asked"), [([], 0), (["--strict"], 1), (["--json"], 1)])
+def test_remarks_are_looked_for_only_where_they_are_told(tmp_path, monkeypatch, form, asked):
+    calls = []
+    monkeypatch.setattr(validation, "remarks", lambda model: calls.append(model) or ())
+    assert main(["validate", saved(tmp_path), *form]) == 0
+    assert len(calls) == asked
+
+
+@pytest.mark.skipif(not supported(), reason="this system does not tell the peak")
+@pytest.mark.parametrize("form", [[], ["--strict"], ["--json"]])
+def test_memory_for_a_deep_network_is_that_of_a_load(tmp_path, form):
+    content = deep_network()
+    assert verb_growth(tmp_path, content, "validate", *form) < allowed(content, "binary") + 4 * MIB

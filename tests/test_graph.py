@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from random_models import random_model
 
 import instjit as ij
+from instjit.graph import is_parallelizable, parents
 
 
 def graph(buffers, *instructions) -> ij.Graph:
@@ -49,3 +51,14 @@ def test_a_root_counts_one_dependency() -> None:
 def test_a_result_that_nothing_reads_before_its_end_is_seen(instructions, lost) -> None:
     unread = graph([2, 2], *instructions).unread
     assert [(u.instruction, u.buffer, u.by) for u in unread] == lost
+
+
+def test_parents_alone_are_those_of_the_graph() -> None:
+    parallel = set()
+    for seed in range(100):
+        model, _ = random_model(seed)
+        whole = ij.graph(model)
+        assert list(parents(model)) == [node.parents for node in whole.nodes], seed
+        assert is_parallelizable(model) == whole.is_parallelizable, seed
+        parallel.add(whole.is_parallelizable)
+    assert parallel == {False, True}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import instjit
 from instjit.commands.facts_text import fact_lines
+from instjit.commands.json_text import pieces
 from instjit.commands.model_file import is_over_a_limit, limits_of, named_after, read_file
 from instjit.commands.model_text import model_blocks, model_facts
 from instjit.commands.text import complain, printable
@@ -20,18 +23,6 @@ from instjit.model import Model
 from instjit.preview import aligned
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A file: what its format tells about it, and the model or why there is none."""
-
-    file: str
-    format: str
-    file_bytes: int
-    container: dict[str, Any]
-    model: Model | None
-    error: InstjitError | None
-
-
 def show(args: argparse.Namespace) -> int:
     """Print; gives the exit code.
 
@@ -40,67 +31,92 @@ def show(args: argparse.Namespace) -> int:
     FormatError, ModelError
         There is nothing to show.
     """
-    seen = _seen(args.model, limits_of(args))
-    print(_as_json(seen) if args.json else _as_text(seen, args.cost))
-    if seen.error is None:
+    limits = limits_of(args)
+    codec, content = read_file(args.model, limits)
+    file = File(args.model, codec, content, limits)
+    error = _print_json(file) if args.json else _print_text(file, args.cost)
+    if error is None:
         return 0
-    for problem in seen.error.problems[:SHOWN_PROBLEMS]:
+    for problem in error.problems[:SHOWN_PROBLEMS]:
         complain(problem.message)
-    return 3 if is_over_a_limit(seen.error) else 1
+    return 3 if is_over_a_limit(error) else 1
 
 
-def _seen(path: str, limits: Limits) -> Seen:
-    codec, content = read_file(path, limits)
-    model, error, container = None, None, {}
-    try:
-        with named_after(path):
-            model = instjit.load(content, check=False, format=codec.name, limits=limits)
-    except InstjitError as found:
-        error = found
-        container = _container(codec, content, limits)
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that is read; what it holds is told by its model and by its format."""
+
+    path: str
+    codec: Format
+    content: bytes
+    limits: Limits
+
+    def model(self) -> Model | InstjitError:
+        """The model, or why there is none."""
+        try:
+            with named_after(self.path):
+                return instjit.load(
+                    self.content, check=False, format=self.codec.name, limits=self.limits
+                )
+        except InstjitError as error:
+            return error
+
+    def container(self) -> dict[str, Any]:
+        """What its format tells of it, whether it has a model or not; empty for nothing."""
+        try:
+            return self.codec.describe(self.content, self.limits)
+        except FormatError:
+            return {}
+
+
+def _print_json(file: File) -> InstjitError | None:
+    """Print all facts one by one; gives why there is no model."""
+    model = file.model()
+    head = {
+        "file": file.path,
+        "format": file.codec.name,
+        "file_bytes": len(file.content),
+    }
+    if isinstance(model, InstjitError):
+        container = file.container()
         if not container:
-            raise
+            raise model
+        problems = [
+            {"kind": p.kind, "message": p.message, "instruction": p.instruction}
+            for p in model.problems
+        ]
+        error, rest = model, iter({"container": container, "problems": problems}.items())
     else:
-        container = codec.describe(content, limits)
-    return Seen(path, codec.name, len(content), container, model, error)
+        error, rest = None, _of_model(model_facts(model), file)
+    del model  # the facts alone hold it, up to the last one
+    for piece in pieces(chain(head.items(), rest)):
+        sys.stdout.write(piece)
+    sys.stdout.write("\n")
+    return error
 
 
-def _container(codec: Format, content: bytes, limits: Limits) -> dict[str, Any]:
-    """What can be told about a file whose model cannot be loaded; empty for nothing."""
-    try:
-        return codec.describe(content, limits)
-    except FormatError:
-        return {}
+def _of_model(facts: Iterator[tuple[str, Any]], file: File) -> Iterator[tuple[str, Any]]:
+    yield from facts
+    yield "container", file.container()  # now that the memory of the model is free
+    yield "problems", []
 
 
-def _as_json(seen: Seen) -> str:
-    problems = seen.error.problems if seen.error is not None else ()
-    return json.dumps(
-        {
-            "file": seen.file,
-            "format": seen.format,
-            "file_bytes": seen.file_bytes,
-            **({} if seen.model is None else model_facts(seen.model)),
-            "container": seen.container,
-            "problems": [
-                {"kind": p.kind, "message": p.message, "instruction": p.instruction}
-                for p in problems
-            ],
-        },
-        indent=2,
-    )
-
-
-def _as_text(seen: Seen, with_cost: bool) -> str:
+def _print_text(file: File, with_cost: bool) -> InstjitError | None:
+    """Print for people; gives why there is no model."""
+    facts = fact_lines(file.container())  # before there is a model, which takes memory too
+    model = file.model()
     head = [
-        ["file", printable(seen.file)],
-        ["format", f"{seen.format}, {count(seen.file_bytes, 'byte')}"],
+        ["file", printable(file.path)],
+        ["format", f"{file.codec.name}, {count(len(file.content), 'byte')}"],
     ]
-    facts = [["container", *(f"  {line}" for line in fact_lines(seen.container))]]
-    if seen.model is None:
+    container = ["container", *(f"  {line}" for line in facts)]
+    if isinstance(model, InstjitError):
+        if not facts:
+            raise model
         head.append(["model", "none that can be loaded"])
-        blocks = [aligned(head, frozenset({0, 1})), *facts]
+        blocks = [aligned(head, frozenset({0, 1})), container]
     else:
-        blocks = model_blocks(seen.model, head, with_cost)
-        blocks[1:1] = facts if seen.container else []
-    return "\n\n".join("\n".join(block) for block in blocks)
+        blocks = model_blocks(model, head, with_cost)
+        blocks[1:1] = [container] if facts else []
+    print("\n\n".join("\n".join(block) for block in blocks))
+    return model if isinstance(model, InstjitError) else None

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import instjit
@@ -14,6 +14,7 @@ from instjit.commands.model_file import is_over_a_limit, limits_of, read_file, w
 from instjit.commands.text import coloured, printable
 from instjit.counted import count
 from instjit.errors import FormatError, InstjitError, Problem
+from instjit.formats import Format
 from instjit.formats.limits import Limits
 from instjit.remarks import remarks
 from instjit.validation_rows import validation_problems
@@ -24,21 +25,22 @@ class Verdict:
     """What is wrong with a file, what is remarkable, and how many rows ran (None: it cannot).
 
     ``container`` are the problems that its format's own rules have with a file that loads.
+    ``remarks`` are empty when nobody asks for them; ``refused`` are those that --strict refuses.
     """
 
     file: str
     problems: tuple[Problem, ...] = ()
     container: tuple[Problem, ...] = ()
     remarks: tuple[Problem, ...] = ()
+    refused: tuple[Problem, ...] = ()
     format: str | None = None
     rows: int | None = None
     unreadable: bool = False
-    strict: bool = False
 
     @property
     def passed(self) -> bool:
         """Whether the file is good."""
-        return not (self.problems or self.container or (self.strict and self.remarks))
+        return not (self.problems or self.container or self.refused)
 
 
 def validate_files(args: argparse.Namespace) -> int:
@@ -46,7 +48,7 @@ def validate_files(args: argparse.Namespace) -> int:
     verdicts = []
     limits = limits_of(args)
     for file in args.models:
-        verdict = replace(judge(file, args.atol, limits), strict=args.strict)
+        verdict = judge(file, args, limits)
         verdicts.append(verdict)
         if not args.json:
             print("\n".join(_lines(verdict)), flush=True)
@@ -57,7 +59,7 @@ def validate_files(args: argparse.Namespace) -> int:
     return 0 if all(verdict.passed for verdict in verdicts) else 1
 
 
-def judge(file: str, tolerance: float, limits: Limits) -> Verdict:
+def judge(file: str, args: argparse.Namespace, limits: Limits) -> Verdict:
     """Ask the file's format, load the model, and run its validation rows."""
     try:
         codec, content = read_file(file, limits)
@@ -76,19 +78,26 @@ def judge(file: str, tolerance: float, limits: Limits) -> Verdict:
             unreadable=isinstance(error, FormatError) or is_over_a_limit(error),
         )
     data = model.validation_data
+    found = remarks(model) if args.strict or args.json else ()
     return Verdict(
         file,
-        validation_problems(model, tolerance, operations=limits.validation_operations),
+        validation_problems(model, args.atol, operations=limits.validation_operations),
         scanned,
-        remarks(model),
+        found,
+        tuple(each for each in found if args.strict and _is_avoidable(each, codec)),
         codec.name,
         0 if data is None else len(data.inputs),
     )
 
 
+def _is_avoidable(remark: Problem, codec: Format) -> bool:
+    """Whether another file of the format could do without what is remarked on."""
+    return remark.kind != "NoFeatureNames" or "features" in codec.holds
+
+
 def _lines(verdict: Verdict) -> Sequence[str]:
     name = printable(verdict.file)
-    shown = verdict.problems + verdict.container + (verdict.remarks if verdict.strict else ())
+    shown = verdict.problems + verdict.container + verdict.refused
     prefix = f"{verdict.file}: "
     below = [f"  {printable(problem.message.removeprefix(prefix))}" for problem in shown]
     if not verdict.passed:
