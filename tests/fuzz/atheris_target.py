@@ -24,8 +24,9 @@ FOLDER = Path(os.environ.get("INSTJIT_FUZZ") or Path(tempfile.gettempdir()) / "i
 LONGEST = {"instmodel": 1024, "rmd1": 1024, "rnn0": 4096}
 """Bytes of a file: 50 layers are as good as 200, and take a quarter of the time."""
 
-WRITTEN = 4
-"""One in so many models is written and read again, twice the time of all before."""
+WRITTEN, DEEP = 8, 64
+"""One in so many models is written and read again, one in so many files asked for everything: both
+take a multiple of the time of decoding, which is what libFuzzer is to explore."""
 
 LEAKY = ["instjit.formats.json_memory"]
 """Instrumented, a comparison of an array with a number loses memory: 3 KB for every file."""
@@ -94,18 +95,19 @@ def fuzz(codec: str, options: Sequence[str]) -> None:
     """Hand this process to libFuzzer; it does not come back."""
     import atheris
 
-    import instjit.reference  # and all below it, as they are: speed
+    import instjit.ops  # and all below it, as they are: it is the codecs that are explored
 
-    with atheris.instrument_imports(include=["instjit"], exclude=LEAKY):
+    with atheris.instrument_imports(include=["instjit.formats"], exclude=LEAKY):
         import instjit.formats
-        import instjit.validate  # noqa: F401
+    import instjit.validate  # noqa: F401
+
     from .verdict import judge
 
     warnings.simplefilter("error")
     numbers = count()
 
     def one_input(content: bytes) -> None:
-        judge(codec, content, next(numbers), WRITTEN)
+        judge(codec, content, next(numbers), WRITTEN, DEEP)
 
     atheris.Setup(
         [sys.argv[0], *options],

@@ -36,7 +36,7 @@ class Violation(Exception):
     """A file had an effect that no file may have."""
 
 
-def judge(codec: str, content: bytes, number: int = 0, written: int = 2) -> str:
+def judge(codec: str, content: bytes, number: int = 0, written: int = 2, deep: int = DEEP) -> str:
     """How a file ends: the kind of the error, "Model", or "Problems" of its model.
 
     Parameters
@@ -46,9 +46,11 @@ def judge(codec: str, content: bytes, number: int = 0, written: int = 2) -> str:
     content
         The file.
     number
-        Files whose number is a multiple of ``DEEP`` are put through everything.
+        Of the file, for the two choices below.
     written
         Models whose number is a multiple of this are written and read again.
+    deep
+        Files whose number is a multiple of this are put through everything.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def judge(codec: str, content: bytes, number: int = 0, written: int = 2) -> str:
     """
     began = time.process_time()
     try:
-        outcome = _judged(FORMATS[codec], content, number % DEEP == 0, number % written == 0)
+        outcome = _judged(FORMATS[codec], content, number % deep == 0, number % written == 0)
     except Violation:
         raise
     except (
