@@ -16,6 +16,7 @@ from fuzz import campaign, rnn0_file, seeds, verdict
 
 import instjit as ij
 from instjit.formats import FORMATS
+from instjit.formats.extras import NONE
 
 ROOT = Path(__file__).parents[1]
 
@@ -112,7 +113,8 @@ def _quotes(content, limits=None):
     ],
 )
 def test_a_planted_fault_is_seen(monkeypatch, decode, sentence) -> None:
-    broken = replace(FORMATS["rmd1"], decode=decode, encode=FORMATS["instmodel"].encode)
+    json = FORMATS["instmodel"].encode
+    broken = replace(FORMATS["rmd1"], decode=decode, encode=json, extras=lambda content: NONE)
     formats = MappingProxyType({**FORMATS, "rmd1": broken})
     monkeypatch.setattr(verdict, "FORMATS", formats)
     monkeypatch.setattr(verdict, "SECONDS", 0.02)

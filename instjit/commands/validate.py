@@ -16,8 +16,8 @@ one without a benchmark record, or of another version, loads and runs, but fails
 here. --limit lets in files that are over a bound, with rows that take long too:
 --limit validation_operations=1000000000 for ten times the time.
 
---strict refuses remarks too, but not features without names in a file of a format
-that has no place for names.
+--strict refuses remarks too, but not features without names in a file of a
+format that has no place for names.
 
 --json prints a list with an object for each file: file, format (null when it is
 none or cannot be read), passed, error (null, "format", "model", or "container"
