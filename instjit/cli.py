@@ -13,7 +13,7 @@ from typing import Any
 VERBS = {
     "inspect": "what a model holds; compiles nothing",
     "validate": "every problem of a model, then its embedded validation rows",
-    "dump": "the generated source, LLVM IR or assembly",
+    "dump": "the generated source, LLVM IR, assembly or PTX",
     "run": "rows from .npy, .npz, .csv or a stream through the kernel",
     "convert": "a model file into another format, proven to give the same bits",
     "info": "instruction-set level, threads, versions",
@@ -112,6 +112,8 @@ def _failed(error: BaseException) -> int:
             complain(f"and {count(len(error.problems) - SHOWN_PROBLEMS, 'more problem')}")
         if isinstance(error, FormatError) or is_over_a_limit(error):
             return UNREADABLE
+        if error.kind == "NoCuda":
+            return MISSING
         return USAGE if isinstance(error, InputError | CompileError) else WRONG
     if isinstance(error, OSError):
         name = f"{error.filename}: " if error.filename is not None else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import IO, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from instjit import threads as thread_count
 from instjit.errors import CompileError, InputError, Problem
@@ -17,7 +17,38 @@ from instjit.passes import PASSES, Pass
 from instjit.progress import announced
 from instjit.validate import check
 
+if TYPE_CHECKING:
+    from instjit.gpu.kernel import CudaKernel
+
 Modelish: TypeAlias = "Model | str | os.PathLike[str] | bytes | IO[bytes] | dict[str, Any]"
+
+
+TARGETS = ("cpu", "cuda")
+
+
+@overload
+def compile(
+    model: Modelish,
+    *,
+    target: Literal["cpu"] = "cpu",
+    precision: str = ...,
+    threads: int | None = ...,
+    level: str | None = ...,
+    warm: str | Iterable[str] = ...,
+    passes: tuple[Pass, ...] = ...,
+    limits: Limits = ...,
+) -> Kernel: ...
+
+
+@overload
+def compile(
+    model: Modelish,
+    *,
+    target: Literal["cuda"],
+    precision: str = ...,
+    passes: tuple[Pass, ...] = ...,
+    limits: Limits = ...,
+) -> CudaKernel: ...
 
 
 def compile(
@@ -30,7 +61,7 @@ def compile(
     warm: str | Iterable[str] = (),
     passes: tuple[Pass, ...] = PASSES,
     limits: Limits = DEFAULT,
-) -> Kernel:
+) -> Kernel | CudaKernel:
     """Compile a model to a kernel.
 
     Parameters
@@ -38,7 +69,8 @@ def compile(
     model
         A model, or what ``instjit.load`` takes.
     target
-        "cpu".
+        "cpu", or "cuda": a ``CudaKernel``, whose text and PTX need no GPU. It knows no ``threads``,
+        ``level`` or ``warm``.
     precision
         "float32": the numerics contract, the same bits on every machine.
     threads
@@ -62,14 +94,18 @@ def compile(
     InputError
         UnknownForm: ``warm``. InvalidThreadCount: ``threads``.
     """
-    _only("target", target, "cpu")
-    _only("precision", precision, "float32")
+    _one_of("target", target, TARGETS)
+    _one_of("precision", precision, ("float32",))
     thread_count.checked(threads)
     forms = _forms(warm)
+    if target == "cuda":
+        _nothing_for_the_cpu(threads=threads, level=level, warm=forms or None)
     if isinstance(model, Model):
         check(model)
     else:
         model = load(model, limits=limits)
+    if target == "cuda":
+        return _for_cuda(model, passes, limits)
     kernel = Kernel(model, targets.choose(level), threads, passes)
     _check_length(kernel, limits)
     with announced("instjit: compiling ..."):
@@ -86,7 +122,22 @@ def _forms(warm: Any) -> tuple[str, ...]:
     return tuple(warm)
 
 
-def _check_length(kernel: Kernel, limits: Limits) -> None:
+def _for_cuda(model: Model, passes: tuple[Pass, ...], limits: Limits) -> CudaKernel:
+    from instjit.gpu.kernel import CudaKernel
+
+    kernel = CudaKernel(model, passes)
+    _check_length(kernel, limits)
+    return kernel
+
+
+def _nothing_for_the_cpu(**options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            sentence = f'{name} is for target "cpu", not "cuda"'
+            raise CompileError(Problem("Unsupported", sentence, fields={name: value}))
+
+
+def _check_length(kernel: Kernel | CudaKernel, limits: Limits) -> None:
     lines = kernel.source.text.count("\n")
     if lines > limits.source_lines:
         sentence = f"the source has {lines} lines, the limit is {limits.source_lines}"
@@ -94,7 +145,8 @@ def _check_length(kernel: Kernel, limits: Limits) -> None:
         raise CompileError(Problem("LimitExceeded", sentence, fields=fields))
 
 
-def _only(name: str, got: str, known: str) -> None:
-    if got != known:
-        sentence = f'{name} {got!r} is not offered, only "{known}"'
+def _one_of(name: str, got: str, known: tuple[str, ...]) -> None:
+    if got not in known:
+        offered = " or ".join(f'"{one}"' for one in known)
+        sentence = f"{name} {got!r} is not offered, only {offered}"
         raise CompileError(Problem("Unsupported", sentence, fields={name: got}))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from instjit.errors import CompileError, Problem
 from instjit.kernels.packing import (
@@ -47,8 +49,18 @@ class Layout:
     integers: int
 
 
-def layout(program: Program, model: Model) -> Layout:
-    """Lay out what the program's steps refer to, each constant once."""
+def layout(
+    program: Program, model: Model, size: Callable[[int, int], int] = block_floats
+) -> Layout:
+    """Lay out what the program's steps refer to, each constant once.
+
+    Parameters
+    ----------
+    program
+        A program of this model.
+    size
+        Floats of a Gemm's block, of its outputs and depth.
+    """
     lists: dict[tuple[int, ...], int] = {}
     blocks: dict[int, int] = {}
     vectors: dict[int, int] = {}
@@ -63,7 +75,7 @@ def layout(program: Program, model: Model) -> Layout:
     for step in program.steps:
         if isinstance(step, Gemm) and step.weights not in blocks:
             blocks[step.weights] = floats
-            floats += _whole_lines(block_floats(step.target.count, step.source.count))
+            floats += _whole_lines(size(step.target.count, step.source.count))
     lookups = sum(isinstance(step, Lookup) for step in program.steps)
     directories = tuple(integers + DIRECTORY * number for number in range(lookups))
     return Layout(lists, directories, blocks, vectors, floats, integers + DIRECTORY * lookups)
@@ -79,6 +91,16 @@ def bind(program: Program, model: Model, places: Layout, panel: int) -> tuple[Fl
     panel
         Outputs of a full panel (``Level.panel``).
     """
+    return bind_with(program, model, places, lambda k, w, b: pack_gemm(k, w, b, panel))
+
+
+def bind_with(
+    program: Program,
+    model: Model,
+    places: Layout,
+    pack: Callable[[Floats, npt.NDArray[Any], npt.NDArray[Any]], None],
+) -> tuple[Floats, Integers]:
+    """As ``bind``; ``pack(k, weights, bias)`` writes a Gemm's block to the head of ``k``."""
     lookups = [step for step in program.steps if isinstance(step, Lookup)]
     maps = {step.table: model.maps[step.table] for step in lookups}
     tables = {number: pack_table(m.keys_array, m.values_array) for number, m in maps.items()}
@@ -91,7 +113,7 @@ def bind(program: Program, model: Model, places: Layout, panel: int) -> tuple[Fl
     for vector, at in places.vectors.items():
         k[at : at + len(model.parameters[vector])] = model.parameters[vector]
     for weights, at in places.blocks.items():
-        pack_gemm(k[at:], model.weights[weights], model.bias[weights], panel)
+        pack(k[at:], model.weights[weights], model.bias[weights])
     _bind_tables(lookups, tables, places, k, n)
     k.setflags(write=False)
     n.setflags(write=False)

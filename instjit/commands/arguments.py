@@ -38,6 +38,15 @@ def positive(text: str) -> int:
     return number
 
 
+def capability(text: str) -> tuple[int, int]:
+    """A compute capability, ``90``, ``9.0`` or ``100``: (major, minor)."""
+    major, dot, minor = text.partition(".")
+    digits = major + minor if dot else text
+    if not (digits.isascii() and digits.isdigit()) or len(digits) < 2 or (dot and len(minor) != 1):
+        raise argparse.ArgumentTypeError(f"expected a compute capability such as 90, got {text!r}")
+    return int(digits[:-1]), int(digits[-1])
+
+
 def limit(text: str) -> tuple[str, int]:
     """``NAME=N``, a bound of ``instjit.Limits``."""
     from dataclasses import fields

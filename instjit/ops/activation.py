@@ -79,6 +79,11 @@ class Activation(Enum):
     def __repr__(self) -> str:
         return repr(self.value)
 
+    @property
+    def step(self) -> str:
+        """``function``, or "softmax"."""
+        return self.function or "softmax"
+
     def reference(self, x: FloatArray) -> FloatArray:
         """The activation of (rows, size) float32, in the operations the kernels use."""
         if self.function is None:

@@ -15,6 +15,7 @@ from instjit.program import call
 from instjit.summation import product
 
 if TYPE_CHECKING:
+    from instjit.gpu.packing import Words
     from instjit.lower import Lowering
     from instjit.model import Model
     from instjit.ops.checks import Checks
@@ -61,6 +62,9 @@ class Attention(Instruction):
         scores = low.temporary(low.size(self.output))
         low.gemm(self.weights, low.view(self.key), scores)
         low.write(self.output, call("mul", lower_softmax(low, scores), query))
+
+    def pack(self, words: Words) -> None:
+        words.gate(self.weights, self.key, self.input, self.output)
 
     def cost(self, model: Model) -> Cost:
         size = model.buffers[self.output].size

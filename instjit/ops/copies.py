@@ -11,6 +11,7 @@ from instjit.ops.wire import Wire, wire
 from instjit.program import gather
 
 if TYPE_CHECKING:
+    from instjit.gpu.packing import Words
     from instjit.lower import Lowering
     from instjit.model import Model
     from instjit.ops.checks import Checks
@@ -48,6 +49,9 @@ class Copy(Instruction):
     def lower(self, low: Lowering) -> None:
         value = low.read(self.input)
         low.write(self.output, value, self.internal_index, low.size(self.input))
+
+    def pack(self, words: Words) -> None:
+        words.copy(self.input, self.output, self.internal_index)
 
     def cost(self, model: Model) -> Cost:
         return Cost(moved=model.buffers[self.input].size)
@@ -90,13 +94,20 @@ class CopyMasked(Instruction):
     def lower(self, low: Lowering) -> None:
         if not self.indexes:
             return
-        count = low.size(self.input)
-        slots = tuple(index + count if index < 0 else index for index in self.indexes)
+        slots = self._slots(low.model)
         if slots == tuple(range(slots[0], slots[0] + len(slots))):
             value = low.read(self.input, start=slots[0])
         else:
             value = low.read(self.input, gather(slots))
         low.write(self.output, value, 0, len(slots))
 
+    def pack(self, words: Words) -> None:
+        words.gather(self.input, self.output, self._slots(words.model))
+
     def cost(self, model: Model) -> Cost:
         return Cost(moved=len(self.indexes))
+
+    def _slots(self, model: Model) -> tuple[int, ...]:
+        """The indexes, none of them negative."""
+        count = model.buffers[self.input].size
+        return tuple(index + count if index < 0 else index for index in self.indexes)

@@ -14,6 +14,7 @@ from instjit.ops.wire import Wire, wire
 from instjit.summation import product
 
 if TYPE_CHECKING:
+    from instjit.gpu.packing import Words
     from instjit.lower import Lowering
     from instjit.model import Model
     from instjit.ops.checks import Checks
@@ -58,6 +59,10 @@ class Dot(Instruction):
         low.gemm(self.weights, source, low.target(self.output))
         if self.activation is not None:
             self.activation.lower_in_place(low, self.output)
+
+    def pack(self, words: Words) -> None:
+        after = "" if self.activation is None else self.activation.step
+        words.product(self.weights, self.input, self.output, after)
 
     def cost(self, model: Model) -> Cost:
         size = model.buffers[self.output].size

@@ -19,6 +19,7 @@ from instjit.ops.wire import Wire, wire
 from instjit.program import EACH, FIXED, Constant, Expression, call
 
 if TYPE_CHECKING:
+    from instjit.gpu.packing import Words
     from instjit.lower import Lowering
     from instjit.model import Model
     from instjit.ops.checks import Checks
@@ -46,6 +47,9 @@ class Activate(InPlace):
 
     def lower(self, low: Lowering) -> None:
         self.activation.lower_in_place(low, self.input)
+
+    def pack(self, words: Words) -> None:
+        words.activation(self.input, self.activation.step)
 
     def cost(self, model: Model) -> Cost:
         return Cost(operations=self.activation.operations(model.buffers[self.input].size))
@@ -86,6 +90,9 @@ class AddElementwise(VectorElementwise):
     def lower(self, low: Lowering) -> None:
         self._lower(low, "add")
 
+    def pack(self, words: Words) -> None:
+        words.vector("add", self.input, self.parameters)
+
 
 @dataclass(frozen=True, slots=True)
 class MulElementwise(VectorElementwise):
@@ -102,6 +109,9 @@ class MulElementwise(VectorElementwise):
 
     def lower(self, low: Lowering) -> None:
         self._lower(low, "mul")
+
+    def pack(self, words: Words) -> None:
+        words.vector("mul", self.input, self.parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +156,9 @@ class ClipElementwise(InPlace):
                 value, changed = call(name, value, parameter(low.model, bound)), True
         if changed:
             low.write(self.input, value)
+
+    def pack(self, words: Words) -> None:
+        words.clip(self.input, self.parameters_min, self.parameters_max)
 
     def cost(self, model: Model) -> Cost:
         bounds = self.constants("parameters")

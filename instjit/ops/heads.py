@@ -14,6 +14,7 @@ from instjit.ops.wire import Wire, wire
 from instjit.program import call, repeat
 
 if TYPE_CHECKING:
+    from instjit.gpu.packing import Words
     from instjit.lower import Lowering
     from instjit.model import Model
     from instjit.ops.checks import Checks
@@ -71,6 +72,9 @@ class MultiplyBufferHeads(Heads):
     def lower(self, low: Lowering) -> None:
         self._lower(low, "mul")
 
+    def pack(self, words: Words) -> None:
+        words.heads("mul", self.input, self.output)
+
 
 @dataclass(frozen=True, slots=True)
 class AddBufferHeads(Heads):
@@ -87,3 +91,6 @@ class AddBufferHeads(Heads):
 
     def lower(self, low: Lowering) -> None:
         self._lower(low, "add")
+
+    def pack(self, words: Words) -> None:
+        words.heads("add", self.input, self.output)

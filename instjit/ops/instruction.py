@@ -9,6 +9,7 @@ from instjit.cost import Cost
 from instjit.ops.wire import Parts, wire_fields
 
 if TYPE_CHECKING:
+    from instjit.gpu.packing import Words
     from instjit.lower import Lowering
     from instjit.model import Model
     from instjit.ops.checks import Checks
@@ -19,7 +20,8 @@ class Instruction(ABC):
     """One step of a model.
 
     A subclass is a frozen dataclass of its operands, with everything that is known of the
-    instruction: what it checks, what it means (``reference``), what it lowers to, what it costs.
+    instruction: what it checks, what it means (``reference``), what it lowers to and packs as, what
+    it costs.
     """
 
     __slots__ = ()
@@ -70,6 +72,10 @@ class Instruction(ABC):
     @abstractmethod
     def lower(self, low: Lowering) -> None:
         """Append the steps that compute it."""
+
+    @abstractmethod
+    def pack(self, words: Words) -> None:
+        """Append the words that ``instjit.gpu.predict`` reads it from."""
 
     @abstractmethod
     def cost(self, model: Model) -> Cost:

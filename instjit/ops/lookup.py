@@ -12,6 +12,7 @@ from instjit.ops.instruction import Instruction
 from instjit.ops.wire import Wire, wire
 
 if TYPE_CHECKING:
+    from instjit.gpu.packing import Words
     from instjit.lower import Lowering
     from instjit.model import LookupTable, Model
     from instjit.ops.checks import Checks
@@ -55,6 +56,10 @@ class MapTransform(Instruction):
         else:
             target = low.view(self.output, self.internal_output_index, self.size)
         low.lookup(self.map, self.default, source, target)
+
+    def pack(self, words: Words) -> None:
+        source = self.input, self.internal_input_index
+        words.lookup(self.map, self.default, source, (self.output, self.internal_output_index))
 
     def cost(self, model: Model) -> Cost:
         return Cost(moved=self.size, constants=self.size)

@@ -13,6 +13,7 @@ from instjit.program import Expression, call
 from instjit.summation import sum_of
 
 if TYPE_CHECKING:
+    from instjit.gpu.packing import Words
     from instjit.lower import Lowering
     from instjit.model import Model
     from instjit.ops.checks import Checks
@@ -67,6 +68,9 @@ class AddElementwiseBuffers(ElementwiseBuffers):
     def lower(self, low: Lowering) -> None:
         self._lower(low, "add")
 
+    def pack(self, words: Words) -> None:
+        words.join("add", self.input, self.output)
+
 
 @dataclass(frozen=True, slots=True)
 class MultiplyElementwiseBuffers(ElementwiseBuffers):
@@ -83,6 +87,9 @@ class MultiplyElementwiseBuffers(ElementwiseBuffers):
 
     def lower(self, low: Lowering) -> None:
         self._lower(low, "mul")
+
+    def pack(self, words: Words) -> None:
+        words.join("mul", self.input, self.output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,9 @@ class ReduceSum(Instruction):
         whole = low.size(self.output) == 1
         target = low.target(self.output) if whole else low.view(self.output, 0, 1)
         low.reduce("sum", low.size(self.input), value, target)
+
+    def pack(self, words: Words) -> None:
+        words.sum(self.input, self.output)
 
     def cost(self, model: Model) -> Cost:
         return Cost(operations=model.buffers[self.input].size)

@@ -1,0 +1,292 @@
+"""Program -> GpuSource: the text of one CUDA kernel.
+
+Shape of the text, a row to a thread::
+
+    def compute(k, n, s):                      # all steps over the scratch of one row
+        # 0: DOT
+        for o in range(0, 32, 4): ...
+
+    def thread_rows(x, y, rows, k, n): ...     # rows in, compute, rows out
+
+or a tile of rows to a block of threads::
+
+    def step0(k, n, s, w, base, lane, group): ...
+    def block_rows(x, y, rows, k, n, scratch): ...
+
+It is plain Python over ``cuda`` and the primitives of ``text``: the same text runs on a GPU, under
+Numba's simulator and unjitted. Arrays are flat; ``k`` and ``n`` are the packed constants.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal as OneOf
+
+from instjit.gpu.block_form import ARGUMENTS, BlockSteps, RowSlot
+from instjit.gpu.search import LOOKUP
+from instjit.gpu.text import function_text
+from instjit.gpu.thread_form import ThreadSteps, indented
+from instjit.gpu.tile import SHARED_BYTES, Tile, fitting
+from instjit.gpu.values import Values, functions_of, plus
+from instjit.kernels.layout import Layout
+from instjit.program import Column, Lookup, Program, Reduce, Step, value_of
+
+Form = OneOf["thread", "block"]
+Lines = Iterator[str]
+
+THREAD_SLOTS = 96
+"""A row's scratch up to this size is a thread's own; about so many floats become registers."""
+
+LINES_PER_FUNCTION = 150
+"""Numba's front end is superlinear in the statements of a function."""
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSource:
+    """The text of a kernel.
+
+    Attributes
+    ----------
+    text
+        Python source, the same bytes for models of the same structure.
+    digest
+        SHA-256 of the text and the index lists, 64 hex digits.
+    target
+        "cuda".
+    form
+        "thread": a row in a thread. "block": a tile of rows in a block.
+    tile
+        How a block shares out its rows; None for the thread form.
+    shared_bytes
+        Dynamic shared memory of a block.
+    scratch_floats
+        Floats of global memory that each block needs for its tile; 0 where shared memory or a
+        thread's own holds it.
+    """
+
+    text: str
+    digest: str
+    target: str
+    form: Form
+    tile: Tile | None
+    shared_bytes: int
+    scratch_floats: int
+
+    @property
+    def entry(self) -> str:
+        """The kernel's name in the text."""
+        return f"{self.form}_rows"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def emit(
+    program: Program,
+    places: Layout,
+    kinds: Sequence[str],
+    form: Form | None = None,
+    tile: Tile | None = None,
+    shared_bytes: int = SHARED_BYTES,
+) -> GpuSource:
+    """Write the text.
+
+    Parameters
+    ----------
+    program
+        A program that is laid out.
+    places
+        Where its constants lie (``instjit.gpu.layout``).
+    kinds
+        Wire name of every instruction of the model, for the comments.
+    form, tile
+        Instead of those that the size of a row's scratch suggests.
+    shared_bytes
+        Shared memory that a block may take.
+    """
+    chosen = form or ("thread" if program.slots <= THREAD_SLOTS else "block")
+    if chosen == "thread":
+        body = "\n".join(_ThreadWriter(program, places, kinds).lines()) + "\n"
+        return _source(body, places, chosen, "a row a thread", None, 0, 0)
+    best, fits = fitting(program.slots, shared_bytes)
+    if tile is not None:
+        best, fits = tile, tile.shared_bytes(program.slots) <= shared_bytes
+    body = "\n".join(_BlockWriter(program, places, kinds, best, fits).lines()) + "\n"
+    floats = best.scratch_floats(program.slots)
+    shape = f"{best.rows} rows a block of {best.lanes} x {best.groups} threads"
+    return _source(
+        body, places, chosen, shape, best, 4 * floats if fits else 0, 0 if fits else floats
+    )
+
+
+def _source(
+    body: str,
+    places: Layout,
+    form: Form,
+    shape: str,
+    tile: Tile | None,
+    shared_bytes: int,
+    scratch_floats: int,
+) -> GpuSource:
+    digest = hashlib.sha256(f"{body}\n{list(places.lists)}\n{tile}".encode()).hexdigest()
+    head = f'"""instjit kernel for cuda, {shape}, structure {digest[:16]}."""\n\n\n'
+    return GpuSource(head + body, digest, "cuda", form, tile, shared_bytes, scratch_floats)
+
+
+class _Writer:
+    """What both forms share: the functions in front, the comments."""
+
+    def __init__(self, program: Program, places: Layout, kinds: Sequence[str]) -> None:
+        self.program = program
+        self.places = places
+        self.kinds = kinds
+        self.directories = iter(places.directories)
+
+    def functions(self) -> Lines:
+        """The functions that the steps call."""
+        values = [value for step in self.program.steps if (value := value_of(step)) is not None]
+        names = functions_of(values)
+        if any(isinstance(step, Reduce) and step.kind == "maximum" for step in self.program.steps):
+            names = list(dict.fromkeys([*names, "maximum"]))
+        for name in names:
+            yield from (*function_text(name).splitlines(), "", "")
+        if any(isinstance(step, Lookup) for step in self.program.steps):
+            yield from (*LOOKUP.splitlines(), "", "")
+
+    def directory(self, step: Step) -> int | None:
+        """Place in ``n`` of the directory of a Lookup; call it once for each step."""
+        return next(self.directories) if isinstance(step, Lookup) else None
+
+    def comment(self, step: Step) -> str:
+        if not step.origin:
+            return "# slots that are read before anything wrote them"
+        return "# " + ", ".join(f"{number}: {self.kinds[number]}" for number in step.origin)
+
+
+class _ThreadWriter(_Writer):
+    def __init__(self, program: Program, places: Layout, kinds: Sequence[str]) -> None:
+        super().__init__(program, places, kinds)
+        self.values = Values(program, places, lambda number: f"s[{number}]")
+
+    def lines(self) -> Lines:
+        yield from self.functions()
+        yield from self._compute()
+        yield from ("", "", "def thread_rows(x, y, rows, k, n):")
+        yield f"    s = cuda.local.array({max(1, self.program.slots)}, float32)"
+        yield "    for row in range(cuda.grid(1), rows, cuda.gridsize(1)):"
+        for column in self.program.loads:
+            place = plus(f"row * {self.program.width_in}", column.first, "i")
+            yield from self._moved(column, f"{self._slot(column)} = x[{place}]")
+        yield "        compute(k, n, s)"
+        for column in self.program.stores:
+            place = plus(f"row * {self.program.width_out}", column.first, "i")
+            yield from self._moved(column, f"y[{place}] = {self._slot(column)}")
+        yield from ("", "", "def compute_row(x, y, k, n):")
+        yield f"    s = cuda.local.array({max(1, self.program.slots)}, float32)"
+        for column in self.program.loads:
+            line = f"{self._slot(column)} = x[{plus(column.first, 'i')}]"
+            yield from self._moved(column, line, 1)
+        yield "    compute(k, n, s)"
+        for column in self.program.stores:
+            line = f"y[{plus(column.first, 'i')}] = {self._slot(column)}"
+            yield from self._moved(column, line, 1)
+
+    def _slot(self, column: Column) -> str:
+        return self.values.element(column.view, "i")
+
+    def _moved(self, column: Column, line: str, steps: int = 2) -> Lines:
+        if column.view.count:
+            loop = f"for i in range({column.view.count}):"
+            yield from indented(iter((loop, f"    {line}")), steps)
+
+    def _compute(self) -> Lines:
+        """One function of all steps, or one that calls functions of some steps each."""
+        parts: list[list[str]] = [[]]
+        for step in self.program.steps:
+            if len(parts[-1]) > LINES_PER_FUNCTION:
+                parts.append([])
+            parts[-1].append(self.comment(step))
+            parts[-1] += ThreadSteps(self.values).step(step, self.directory(step))
+        if len(parts) == 1:
+            yield "def compute(k, n, s):"
+            yield from indented(iter(_or_pass(parts[0])))
+            return
+        for number, part in enumerate(parts):
+            yield f"def part{number}(k, n, s):"
+            yield from indented(iter(_or_pass(part)))
+            yield from ("", "")
+        yield "def compute(k, n, s):"
+        for number in range(len(parts)):
+            yield f"    part{number}(k, n, s)"
+
+
+class _BlockWriter(_Writer):
+    def __init__(
+        self, program: Program, places: Layout, kinds: Sequence[str], tile: Tile, in_shared: bool
+    ) -> None:
+        super().__init__(program, places, kinds)
+        self.tile = tile
+        self.in_shared = in_shared
+        plain = Values(program, places, lambda number: f"s[{number}]")
+        self.steps = BlockSteps(plain, tile, in_shared)
+
+    def lines(self) -> Lines:
+        yield from self.functions()
+        for number, step in enumerate(self.program.steps):
+            yield f"def step{number}({ARGUMENTS}):"
+            yield f"    {self.comment(step)}"
+            yield from indented(self.steps.step(step, self.directory(step)))
+            yield from ("", "")
+        yield "def block_rows(x, y, rows, k, n, scratch):"
+        if self.in_shared:
+            yield "    s = cuda.shared.array(0, float32)"
+            yield "    base = 0"
+        else:
+            yield "    s = scratch"
+            yield f"    base = cuda.blockIdx.x * {self.tile.scratch_floats(self.program.slots)}"
+        yield f"    w = cuda.shared.array({self.tile.weights_floats}, float32)"
+        # the masks change nothing: they say that no index is negative
+        yield f"    lane = cuda.threadIdx.x & {self.tile.lanes - 1}"
+        yield f"    group = cuda.threadIdx.y & {self.tile.groups - 1}"
+        tiles = f"(rows + {self.tile.rows - 1}) // {self.tile.rows}"
+        yield f"    for tile in range(cuda.blockIdx.x, {tiles}, cuda.gridDim.x):"
+        yield f"        first = tile * {self.tile.rows}"
+        for column in self.program.loads:
+            yield from indented(self._taken(column), 2)
+        yield "        cuda.syncthreads()"
+        for number in range(len(self.program.steps)):
+            yield f"        step{number}({ARGUMENTS})"
+        for column in self.program.stores:
+            yield from indented(self._given(column), 2)
+        yield "        cuda.syncthreads()"
+
+    def _shared_out(self, column: Column) -> Lines:
+        """Each thread's elements (row, i) of a run of columns; neighbours have neighbouring i."""
+        yield f"for row in range(group, {self.tile.rows}, {self.tile.groups}):"
+        yield f"    for i in range(lane, {column.view.count}, {self.tile.lanes}):"
+
+    def _taken(self, column: Column) -> Lines:
+        if column.view.count:
+            place = plus(f"(first + row) * {self.program.width_in}", column.first, "i")
+            yield from self._shared_out(column)
+            yield "        value = f32(0.0)"
+            yield "        if first + row < rows:"
+            yield f"            value = x[{place}]"
+            yield f"        {self._slot(column)} = value"
+
+    def _given(self, column: Column) -> Lines:
+        if column.view.count:
+            place = plus(f"(first + row) * {self.program.width_out}", column.first, "i")
+            yield from self._shared_out(column)
+            yield "        if first + row < rows:"
+            yield f"            y[{place}] = {self._slot(column)}"
+
+    def _slot(self, column: Column) -> str:
+        values = Values(self.program, self.places, RowSlot(self.tile, self.in_shared, "row"))
+        return values.element(column.view, "i")
+
+
+def _or_pass(lines: list[str]) -> list[str]:
+    return lines if any(not line.lstrip().startswith("#") for line in lines) else [*lines, "pass"]

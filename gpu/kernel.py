@@ -1,0 +1,260 @@
+"""CudaKernel: a model compiled for NVIDIA GPUs."""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from instjit.arithmetic import FloatArray
+from instjit.cost import Cost, cost
+from instjit.errors import CompileError, InputError, Problem
+from instjit.gpu import arrays, build, device, layout
+from instjit.gpu.emit import Form, GpuSource, emit
+from instjit.gpu.tile import SHARED_BYTES, Tile
+from instjit.inputs import as_rows
+from instjit.kernels.packing import Floats, Integers
+from instjit.lower import lower
+from instjit.model import Model
+from instjit.passes import PASSES, Pass, apply
+from instjit.program import Program
+
+FROZEN_BYTES = 60_000
+"""Constants of a device function that are part of its code: constant memory holds 64 KB."""
+
+
+class CudaKernel:
+    """A model compiled for the GPU; ``instjit.compile(model, target="cuda")`` makes one.
+
+    Making one needs neither a driver nor a device: the text and its PTX can be had without. Results
+    have the bits of the CPU's kernel. Safe to call from several threads at once.
+
+    Attributes
+    ----------
+    model
+        The model it was made of.
+    cost
+        Work of one row (``instjit.Cost``).
+    input_size, output_size
+        Columns of a row of input and of output.
+    source
+        The generated text.
+    k, n
+        The packed constants, float32 and int32 host arrays.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        passes: tuple[Pass, ...] = PASSES,
+        form: Form | None = None,
+        tile: Tile | None = None,
+        shared_bytes: int = SHARED_BYTES,
+    ) -> None:
+        """Keep a valid model.
+
+        Parameters
+        ----------
+        model
+            A model without problems.
+        passes
+            Program passes.
+        form, tile, shared_bytes
+            As ``instjit.gpu.emit.emit``.
+        """
+        self.model = model
+        self.cost: Cost = cost(model)
+        self.input_size = model.input_size
+        self.output_size = model.output_size
+        self.required_memory = model.required_memory
+        self._options = passes, form, tile, shared_bytes
+        self._program: Program = apply(lower(model), passes)
+        self._places = layout.layout(self._program, model)
+        self.source: GpuSource = self._emitted(form)
+        self.k: Floats
+        self.n: Integers
+        self.k, self.n = layout.bind(self._program, model, self._places)
+        self._there: dict[int, device.OnDevice] = {}
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the model and the options; the copy compiles on first use."""
+        return CudaKernel, (self.model, *self._options)
+
+    def __repr__(self) -> str:
+        steps = f"{len(self.model.instructions)} instructions"
+        form = f"cuda {self.source.form}, 0x{self.source.digest[:8]}"
+        return f"CudaKernel({self.input_size} -> {self.output_size}, {steps}, {form})"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the input columns, empty when the model has none."""
+        return self.model.features or ()
+
+    def predict(self, X: Any, out: Any = None, stream: Any = None) -> Any:
+        """Outputs of a batch.
+
+        Parameters
+        ----------
+        X
+            (rows, input_size) on the host, as ``Kernel.predict`` takes it; or on the device: a
+            float32 C-contiguous array of numba-cuda, CuPy, Torch or anything else with
+            ``__cuda_array_interface__`` or DLPack, which is read in place.
+        out
+            Array of the result's shape to write to, where ``X`` is: float32, C-contiguous.
+        stream
+            Stream to run on: one of Numba, CuPy or Torch, or its address. Results on the device are
+            there when the stream has got so far; without one, work goes to the default stream.
+
+        Returns
+        -------
+        (rows, output_size) float32: a NumPy array for host arrays, complete; a device array of
+        Numba for device arrays; ``out`` when given.
+
+        Raises
+        ------
+        CompileError
+            NoCuda: no driver or no device.
+        InputError
+            InputShape, InputType, ValidationInputSizeMismatch: ``X``. OutputMismatch: ``out``.
+        """
+        if arrays.on_device(X):
+            return self._on_device(X, out, stream)
+        rows = as_rows(self.model, X)
+        result = self._host_output(out, len(rows))
+        here = self._here()
+        if len(rows) and self.output_size:
+            here.from_host(rows, result, arrays.stream_of(stream))
+        return result
+
+    __call__ = predict
+
+    @cached_property
+    def device_function(self) -> Any:
+        """``f(x_row, out_row)`` for the caller's own ``@cuda.jit`` kernels, one row in one thread.
+
+        Both rows are float32 arrays of one dimension. The constants are frozen in: they lie in the
+        GPU's constant memory, which all threads of a warp read at once. A model with more than
+        60,000 bytes of them has ``device_function_of_constants`` instead.
+
+        Raises
+        ------
+        CompileError
+            TooManyConstants, NoCuda.
+        """
+        size = self.k.nbytes + self.n.nbytes
+        if size > FROZEN_BYTES:
+            sentence = (
+                f"the model's constants take {size} bytes, a device function holds {FROZEN_BYTES}: "
+                "take device_function_of_constants, and device_constants() for its arguments"
+            )
+            raise CompileError(Problem("TooManyConstants", sentence, fields={"bytes": size}))
+        return build.frozen_function(self._row_source, self.k, self.n)
+
+    @cached_property
+    def device_function_of_constants(self) -> Any:
+        """``f(x_row, out_row, k, n)``: as ``device_function``, with ``device_constants()``.
+
+        One function serves all models of one structure.
+        """
+        return build.device_functions(self._row_source)["compute_row"]
+
+    def device_constants(self) -> tuple[Any, Any]:
+        """The constants ``k`` and ``n`` as arrays on the current device."""
+        here = self._here()
+        return here.k, here.n
+
+    def dump(self, form: str = "ptx", cc: tuple[int, int] = (9, 0)) -> str:
+        """Compiled code: "ptx", for a compute capability. No driver is needed.
+
+        Raises
+        ------
+        InputError
+            UnknownForm.
+        CompileError
+            NoCuda: no CUDA compiler. Unsupported: the compute capability.
+        """
+        from instjit.gpu.ptx import ptx
+
+        if form != "ptx":
+            sentence = f'a CUDA kernel dumps "ptx", not {form!r}'
+            raise InputError(Problem("UnknownForm", sentence, fields={"form": form}))
+        return ptx(self.source, cc)
+
+    def with_weights(self, model: Model) -> CudaKernel:
+        """The same kernel for a model of the same structure: other numbers, no new compilation.
+
+        Raises
+        ------
+        InputError
+            StructureMismatch, or InputType for anything but a model.
+        ModelError
+            The model has problems.
+        """
+        from instjit.validate import check
+
+        if not isinstance(model, Model):
+            sentence = f"with_weights takes a Model, not {type(model).__name__}"
+            raise InputError(Problem("InputType", sentence))
+        check(model)
+        other = CudaKernel(model, *self._options)
+        if other.source.digest != self.source.digest:
+            sentence = (
+                f"the model has another structure (0x{other.source.digest[:8]}) than the kernel "
+                f"(0x{self.source.digest[:8]}): compile it instead"
+            )
+            raise InputError(Problem("StructureMismatch", sentence))
+        return other
+
+    def warm(self) -> None:
+        """Compile for the current device now, and bring the constants there."""
+        self._here()
+
+    @cached_property
+    def _row_source(self) -> GpuSource:
+        return self.source if self.source.form == "thread" else self._emitted("thread")
+
+    def _emitted(self, form: Form | None) -> GpuSource:
+        kinds = [instruction.kind for instruction in self.model.instructions]
+        _, _, tile, shared_bytes = self._options
+        return emit(self._program, self._places, kinds, form, tile, shared_bytes)
+
+    def _here(self) -> device.OnDevice:
+        device.require()
+        with self._lock:
+            number = device.current()
+            if number not in self._there:
+                widths = self.input_size, self.output_size
+                self._there[number] = device.OnDevice(self.source, self.k, self.n, widths)
+            return self._there[number]
+
+    def _on_device(self, X: Any, out: Any, stream: Any) -> Any:
+        here = self._here()
+        rows = arrays.device_rows(X, self.input_size, "X")
+        count = int(rows.shape[0])
+        used = arrays.stream_of(stream)
+        if out is None:
+            from numba import cuda
+
+            out = cuda.device_array((count, self.output_size), np.float32, stream=used)
+        elif not arrays.on_device(out):
+            sentence = f"X is on the device, out is not: {type(out).__name__}"
+            raise InputError(Problem("OutputMismatch", sentence))
+        here.launch(rows, arrays.device_rows(out, self.output_size, "out", count), used)
+        return out
+
+    def _host_output(self, out: Any, rows: int) -> FloatArray:
+        shape = (rows, self.output_size)
+        if out is None:
+            return np.empty(shape, np.float32)
+        fits = isinstance(out, np.ndarray) and out.dtype == np.float32 and out.shape == shape
+        if not fits or not out.flags.carray:
+            sentence = (
+                f"out must be a writable C-contiguous float32 array of shape {shape} on the host, "
+                f"where X is, got {type(out).__name__}"
+            )
+            raise InputError(Problem("OutputMismatch", sentence))
+        found: FloatArray = out
+        return found

@@ -1,0 +1,159 @@
+"""A row in one thread: its scratch ``s`` is the thread's own.
+
+Sums run along a row of weights; some outputs are worked out side by side, so that a slot of scratch
+is read once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from instjit.gpu.layout import weights_at
+from instjit.gpu.values import Values, plus
+from instjit.program import (
+    PARTIALS,
+    Gemm,
+    Lookup,
+    Map,
+    Reduce,
+    Step,
+    chains,
+    partials,
+)
+
+SUMS = 8
+"""Sums that a thread works out side by side, chains included."""
+
+OUTPUTS = 4
+"""At most so many of them are outputs."""
+
+JOINED = {"sum": "add", "maximum": "maximum_of"}
+
+Lines = Iterator[str]
+
+
+class ThreadSteps:
+    """Writes each kind of step as statements over ``k``, ``n`` and ``s``."""
+
+    def __init__(self, values: Values) -> None:
+        self.values = values
+
+    def step(self, step: Step, directory: int | None) -> Lines:
+        """The statements of a step; ``directory`` is a Lookup's place in ``n``."""
+        if isinstance(step, Gemm):
+            yield from self._gemm(step)
+        elif isinstance(step, Map):
+            yield from self._map(step)
+        elif isinstance(step, Reduce):
+            yield from reduce_lines(self.values, step)
+        else:
+            yield from lookup_lines(self.values, step, directory)
+
+    def _gemm(self, step: Gemm) -> Lines:
+        outputs, depth = step.target.count, step.source.count
+        each = min(OUTPUTS, SUMS // chains(outputs, depth))
+        whole = outputs // each * each
+        if whole > each:
+            yield f"for o in range(0, {whole}, {each}):"
+            yield from indented(self._outputs(step, "o", each))
+        elif whole:
+            yield from self._outputs(step, 0, each)
+        if whole < outputs:
+            yield from self._outputs(step, whole, outputs - whole)
+
+    def _outputs(self, step: Gemm, first: str | int, each: int) -> Lines:
+        """Outputs first .. first + each."""
+        outputs, depth = step.target.count, step.source.count
+        count = chains(outputs, depth)
+        block = self.values.places.blocks[step.weights]
+        rows = weights_at(block, outputs)
+        at = f"{plus(rows, f'o * {depth}')}" if isinstance(first, str) else rows + first * depth
+        if isinstance(at, str):
+            yield f"at = {at}"
+            at = "at"
+        for q in range(each):
+            for c in range(count):
+                start = f"k[{plus(block, first, q)}]" if c == 0 else "f32(-0.0)"
+                yield f"{sum_name(q, c)} = {start}"
+        whole = depth // count * count
+        if whole:
+            step_by = f"0, {whole}, {count}" if count > 1 else str(whole)
+            yield f"for i in range({step_by}):"
+            for c in range(count):
+                yield from indented(self._products(step, at, plus("i", c), each, c))
+        for i in range(whole, depth):
+            yield from self._products(step, at, i, each, i - whole)
+        yield from folded(each, count, sum_name)
+        for q in range(each):
+            yield from assigned(self.values, step, plus(first, q), sum_name(q, 0))
+
+    def _products(self, step: Gemm, at: str | int, i: str | int, each: int, c: int) -> Lines:
+        yield f"x = {self.values.element(step.source, i)}"
+        for q in range(each):
+            name = sum_name(q, c)
+            yield f"{name} = fma(k[{plus(at, q * step.source.count, i)}], x, {name})"
+
+    def _map(self, step: Map) -> Lines:
+        if step.target.count == 1:
+            yield from assigned(self.values, step, 0)
+        elif step.target.count:
+            yield f"for i in range({step.target.count}):"
+            yield from indented(assigned(self.values, step, "i"))
+
+
+def assigned(values: Values, step: Gemm | Map, i: str | int, total: str = "") -> Lines:
+    """Element ``i`` of a step's target gets its value."""
+    lines, value = values.lines(step.epilogue if isinstance(step, Gemm) else step.value, i, total)
+    yield from lines
+    yield f"{values.element(step.target, i)} = {value}"
+
+
+def reduce_lines(values: Values, step: Reduce) -> Lines:
+    """One row's interleaved partial results, then those joined by halves."""
+    parts, join = partials(step.count), JOINED[step.kind]
+    if not parts:
+        return
+    yield f"part = cuda.local.array({parts}, float32)"
+    yield f"for p in range({parts}):"
+    lines, value = values.lines(step.value, "p")
+    yield from indented(iter((*lines, f"total = {value}")))
+    if step.count > PARTIALS:
+        yield f"    for i in range(p + {PARTIALS}, {step.count}, {PARTIALS}):"
+        lines, value = values.lines(step.value, "i")
+        yield from indented(iter((*lines, f"total = {join}(total, {value})")), 2)
+    yield "    part[p] = total"
+    half = PARTIALS // 2
+    while half:
+        pairs = max(0, min(half, parts - half))
+        if pairs:
+            yield f"for p in range({pairs}):"
+            yield f"    part[p] = {join}(part[p], part[p + {half}])"
+        half //= 2
+    yield f"{values.element(step.target, 0)} = part[0]"
+
+
+def lookup_lines(values: Values, step: Lookup, directory: int | None) -> Lines:
+    """Find the row of the key, copy it."""
+    size = step.target.count
+    yield f"at = row_at({values.element(step.source, 0)}, {directory}, {size}, n)"
+    yield f"for i in range({size}):"
+    yield f"    {values.element(step.target, 'i')} = k[at + i]"
+
+
+def folded(each: int, count: int, name: Callable[[int, int], str]) -> Lines:
+    """Join the chains of some outputs by halves."""
+    while count > 1:
+        count //= 2
+        for q in range(each):
+            for c in range(count):
+                yield f"{name(q, c)} = add({name(q, c)}, {name(q, c + count)})"
+
+
+def indented(lines: Lines, steps: int = 1) -> Lines:
+    """The lines, further in."""
+    return ("    " * steps + line for line in lines)
+
+
+def sum_name(q: int, c: int) -> str:
+    """What chain ``c`` of output ``q`` is called."""
+    return f"t{q}" if c == 0 else f"t{q}c{c}"

@@ -1,0 +1,208 @@
+"""What the text compiles to, where libnvvm is installed: no GPU and no driver are needed.
+
+``python -m pytest -m ptx`` in an environment with instjit[cuda]; ptxas is looked for in the NVIDIA
+packages, on the path and in /usr/local/cuda.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sysconfig
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gpu_run import emitted
+from nets import NETS, dense
+
+import instjit as ij
+from instjit.cli import main
+from instjit.functions import FUNCTIONS
+from instjit.gpu import build
+from instjit.gpu.emit import GpuSource
+from instjit.gpu.kernel import CudaKernel
+from instjit.gpu.ptx import offline_device, ptx
+from instjit.gpu.text import called, function_text
+
+pytestmark = [
+    pytest.mark.ptx,
+    pytest.mark.filterwarnings("ignore"),  # numba.cuda warns of its own deprecation and imports
+]
+CAPABILITIES = [(8, 0), (9, 0), (10, 0)]
+SMALL_NETS = [(4, 16, 2), (8, 32, 4), (8, 16, 16, 4), (16, 32, 8)]
+WIDE_NETS = [(40, 300, 32, 2), (250, 300, 200), (32, 128, 8), (10, 1000, 10)]
+SPILLED = {(8, 0): 16}
+"""Bytes that a thread of a block may spill; none where nothing is said."""
+OPERATIONS = re.compile(r"^\s+(?:@!?%p\d+ )?([a-z][\w.]+)\s", re.MULTILINE)
+FORBIDDEN = re.compile(r"\.approx|\.ftz|\.f64")
+
+
+def operations(text: str) -> Counter[str]:
+    """How often each instruction stands in a PTX text."""
+    return Counter(OPERATIONS.findall(text))
+
+
+def contracted(found: Counter[str]) -> list[str]:
+    """Instructions that are not IEEE, and sums that the assembler may make an fma of.
+
+    ``mul.f32`` is what newer compilers make of an fma onto -0.0, the start of a chain. It is
+    contracted with a sum that names no rounding alone, and such a sum is refused here.
+    """
+    loose = ("add.f32", "sub.f32", "mad.f32", "div.full.f32")
+    return [name for name in found if FORBIDDEN.search(name) or name in loose]
+
+
+@pytest.fixture(autouse=True)
+def _compiler() -> None:
+    try:
+        build.require_compiler()
+    except ij.CompileError as error:
+        pytest.skip(str(error))
+    from numba import cuda
+
+    if cuda.implementation != "NVIDIA":
+        pytest.skip("instjit[cuda] is not installed, this is Numba's own CUDA target")
+
+
+@cache
+def ptxas() -> str | None:
+    """The assembler, or None."""
+    installed = sorted(Path(sysconfig.get_paths()["purelib"]).glob("nvidia/*/bin/ptxas"))
+    places = [*map(str, installed), "ptxas", "/usr/local/cuda/bin/ptxas"]
+    return next((found for place in places if (found := shutil.which(place))), None)
+
+
+def assembled(text: str, cc: tuple[int, int], tmp_path: Path) -> dict[str, int]:
+    """Registers, stack, spills and static shared memory by ptxas."""
+    assembler = ptxas()
+    if not assembler:
+        pytest.skip("no ptxas")
+    path = tmp_path / "kernel.ptx"
+    path.write_text(text)
+    words = [assembler, "-v", f"-arch=sm_{cc[0]}{cc[1]}", str(path), "-o", str(path) + ".cubin"]
+    result = subprocess.run(words, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    patterns = {
+        "registers": r"Used (\d+) registers",
+        "stack": r"(\d+) bytes stack frame",
+        "spilled": r"(\d+) bytes spill stores",
+        "shared": r"(\d+) bytes smem",
+    }
+    found = {name: re.search(pattern, result.stderr) for name, pattern in patterns.items()}
+    return {name: int(match.group(1)) if match else 0 for name, match in found.items()}
+
+
+@cache
+def compiled(widths: tuple[int, ...], form: Any, cc: tuple[int, int]) -> tuple[GpuSource, str]:
+    source = emitted(dense(*widths), form)[0]
+    return source, ptx(source, cc)
+
+
+@pytest.mark.parametrize("cc", CAPABILITIES)
+@pytest.mark.parametrize("widths", SMALL_NETS)
+def test_a_small_nets_thread_keeps_its_row_in_registers(widths, cc, tmp_path) -> None:
+    source, text = compiled(widths, None, cc)
+    assert source.form == "thread"
+    used = assembled(text, cc, tmp_path)
+    assert (used["stack"], used["spilled"]) == (0, 0)
+    assert 0 < used["registers"] <= 128
+
+
+@pytest.mark.parametrize("cc", CAPABILITIES)
+@pytest.mark.parametrize("widths", WIDE_NETS)
+def test_a_blocks_sums_stay_in_registers(widths, cc, tmp_path) -> None:
+    source, text = compiled(widths, None, cc)
+    assert source.form == "block"
+    used = assembled(text, cc, tmp_path)
+    assert used["spilled"] <= SPILLED.get(cc, 0)
+    assert 0 < used["registers"] <= 128  # two blocks of 256 threads a multiprocessor
+    assert used["shared"] == 4 * source.tile.weights_floats
+
+
+@pytest.mark.parametrize("form", ["thread", "block"])
+@pytest.mark.parametrize("cc", CAPABILITIES)
+@pytest.mark.parametrize("net", NETS)
+def test_every_kernel_assembles_and_rounds_as_ieee_says(net, cc, form, tmp_path) -> None:
+    text = ptx(emitted(NETS[net](), form)[0], cc)
+    assert contracted(operations(text)) == []
+    assert assembled(text, cc, tmp_path)["registers"] <= 255
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_as_many_fma_as_its_sequence(name) -> None:
+    """None is added by contraction, none is split; a compiler may only drop what is unused."""
+    from numba import cuda, float32, types
+
+    from instjit.gpu import native
+
+    names: dict[str, Any] = {**native.namespace(), "cuda": cuda}
+    operands = ", ".join(f"x[{number}]" for number in range(FUNCTIONS[name].arity))
+    exec(function_text(name), names)
+    names[called(name)] = native.device(names[called(name)])
+    exec(f"def kernel(x, y):\n    y[0] = {called(name)}({operands})", names)
+    pointer = types.CPointer(float32)
+    with offline_device((9, 0)):
+        text, _ = cuda.compile_ptx(names["kernel"], types.void(pointer, pointer), cc=(9, 0))
+    found = operations(text)
+    assert contracted(found) == []
+    for written, instruction in (("fma", "fma.rn.f32"), ("div", "div.rn.f32")):
+        wanted = len(re.findall(rf"= {written}\(", function_text(name)))
+        assert found[instruction] == wanted, instruction
+
+
+def test_a_sum_is_one_fma_for_each_weight() -> None:
+    """A thread's loops are unrolled in full: 4 * 16 + 16 * 2 weights, and one sigmoid for each."""
+    _, text = compiled((4, 16, 2), None, (9, 0))
+    of_sigmoid = len(re.findall(r"= fma\(", function_text("sigmoid")))
+    assert operations(text)["fma.rn.f32"] == 4 * 16 + 16 * 2 + 2 * of_sigmoid
+
+
+@pytest.mark.parametrize("form", ["thread", "block"])
+def test_the_entry_is_a_plain_c_one(form) -> None:
+    _, text = compiled((8, 32, 4), form, (9, 0))
+    head = text[text.index(".visible .entry ") :]
+    arguments = re.findall(r"\.param \.(\w+) ", head[: head.index(")")])
+    assert head.startswith(".visible .entry instjit_rows(")
+    assert arguments == ["u64"] * (5 if form == "thread" else 6)
+
+
+def test_a_small_nets_frozen_weights_are_operands(tmp_path) -> None:
+    """In the caller's kernel no weight is loaded: each is part of its fma."""
+    from numba import cuda, float32, types
+
+    function = CudaKernel(dense(8, 32, 4)).device_function
+
+    def kernel(x, y):
+        row = cuda.grid(1)
+        function(x[row], y[row])
+
+    matrix = float32[:, ::1]
+    with offline_device((9, 0)):
+        text, _ = cuda.compile_ptx(kernel, types.void(matrix, matrix), cc=(9, 0))
+    found = operations(text)
+    assert sum(found[name] for name in found if re.match(r"ld\.(?!param)", name)) == 8
+    assert contracted(found) == []
+    assert assembled(text, (9, 0), tmp_path)["stack"] == 0
+
+
+def test_a_kernel_dumps_its_ptx(tmp_path) -> None:
+    model = dense(8, 100, 4)
+    kernel = ij.compile(model, target="cuda")
+    assert ".target sm_80" in kernel.dump("ptx", (8, 0))
+    ij.save(model, str(tmp_path / "net.json"))
+    words = ["dump", str(tmp_path / "net.json"), "--target", "ptx", "--cc", "100"]
+    assert main([*words, "-o", str(tmp_path / "k.ptx")]) == 0
+    assert ".target sm_100" in (tmp_path / "k.ptx").read_text()
+    with pytest.raises(ij.InputError, match='dumps "ptx"'):
+        kernel.dump("asm")
+
+
+@pytest.mark.parametrize("cc", [(7, 5), (9, 5), (42, 0)])
+def test_an_unknown_capability_is_refused(cc) -> None:
+    with pytest.raises(ij.CompileError, match=f"capability {cc[0]}.{cc[1]}") as raised:
+        ptx(emitted(dense(2, 3, 1))[0], cc)
+    assert raised.value.kind == "Unsupported"
