@@ -26,6 +26,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from instjit import gpu as gpu
     from instjit import reference as reference
     from instjit.compiler import compile as compile
     from instjit.compose import concatenate as concatenate
@@ -93,12 +94,15 @@ _HOMES = {
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
-__all__ = ["__version__", "reference", *sorted(_MODULE_OF)]
+_PACKAGES = ("gpu", "reference")
+"""What is reached as ``instjit.gpu.pack`` and ``instjit.reference.run``."""
+
+__all__ = ["__version__", *_PACKAGES, *sorted(_MODULE_OF)]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "reference":
-        return import_module("instjit.reference")
+    if name in _PACKAGES:
+        return import_module(f"instjit.{name}")
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'instjit' has no attribute {name!r}")
     value = getattr(import_module(f"instjit.{_MODULE_OF[name]}"), name)
