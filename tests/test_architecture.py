@@ -140,6 +140,23 @@ def test_back_ends_know_steps_and_no_instruction(name) -> None:
     assert not kinds & {text for text in texts if isinstance(text, str)}
 
 
+@pytest.mark.parametrize("name", [name for name in MODULES if home(name) == "formats"])
+def test_one_cursor_takes_numbers_out_of_the_bytes_of_model_files(name) -> None:
+    unpacking = {"from_bytes", "frombuffer", "fromstring", "unpack_from", "iter_unpack", "memmap"}
+    found = {node.attr for node in ast.walk(TREES[name]) if isinstance(node, ast.Attribute)}
+    modules = {
+        alias.name
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    if name == "instjit.formats.reader":
+        assert unpacking & found
+    else:
+        assert not unpacking & found
+        assert not {"struct", "ctypes", "array"} & modules
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_has_400_lines_at_most(name) -> None:
     assert len(MODULES[name].read_text(encoding="utf-8").splitlines()) <= 400
