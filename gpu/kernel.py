@@ -183,6 +183,15 @@ class CudaKernel:
             raise InputError(Problem("UnknownForm", sentence, fields={"form": form}))
         return ptx(self.source, cc)
 
+    def dump_constants(self) -> bytes:
+        """What a host program needs to launch ``dump("ptx")``: block size, memory, ``k`` and ``n``.
+
+        ``instjit.gpu.constants_file`` tells what stands where.
+        """
+        from instjit.gpu.constants_file import constants_file
+
+        return constants_file(self.source, (self.input_size, self.output_size), self.k, self.n)
+
     def with_weights(self, model: Model) -> CudaKernel:
         """The same kernel for a model of the same structure: other numbers, no new compilation.
 

@@ -6,7 +6,7 @@ The entry is a plain C one, so that any CUDA host can launch it with pointers::
                                     const float *k, const int *n [, float *scratch]);
 
 ``scratch`` is there in the block form: ``GpuSource.scratch_floats`` for each block, or a null
-pointer where that is 0.
+pointer where that is 0. ``constants_file`` is the rest of what a host needs.
 """
 
 from __future__ import annotations

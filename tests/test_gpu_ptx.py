@@ -7,14 +7,12 @@ packages, on the path and in /usr/local/cuda.
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sysconfig
 from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import assembler
 import pytest
 from gpu_run import emitted
 from nets import NETS, dense
@@ -68,32 +66,11 @@ def _compiler() -> None:
         pytest.skip("instjit[cuda] is not installed, this is Numba's own CUDA target")
 
 
-@cache
-def ptxas() -> str | None:
-    """The assembler, or None."""
-    installed = sorted(Path(sysconfig.get_paths()["purelib"]).glob("nvidia/*/bin/ptxas"))
-    places = [*map(str, installed), "ptxas", "/usr/local/cuda/bin/ptxas"]
-    return next((found for place in places if (found := shutil.which(place))), None)
-
-
 def assembled(text: str, cc: tuple[int, int], tmp_path: Path) -> dict[str, int]:
-    """Registers, stack, spills and static shared memory by ptxas."""
-    assembler = ptxas()
-    if not assembler:
+    """What ptxas reports."""
+    if not assembler.ptxas():
         pytest.skip("no ptxas")
-    path = tmp_path / "kernel.ptx"
-    path.write_text(text)
-    words = [assembler, "-v", f"-arch=sm_{cc[0]}{cc[1]}", str(path), "-o", str(path) + ".cubin"]
-    result = subprocess.run(words, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    patterns = {
-        "registers": r"Used (\d+) registers",
-        "stack": r"(\d+) bytes stack frame",
-        "spilled": r"(\d+) bytes spill stores",
-        "shared": r"(\d+) bytes smem",
-    }
-    found = {name: re.search(pattern, result.stderr) for name, pattern in patterns.items()}
-    return {name: int(match.group(1)) if match else 0 for name, match in found.items()}
+    return assembler.assembled(text, cc, tmp_path)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from instjit.commands.arguments import add_level, add_limits, add_model, capability
@@ -12,7 +13,8 @@ Print the generated source of a model's kernel, or the LLVM IR or assembly it
 becomes. Nothing else goes to standard output. The form of these texts may
 change between versions. Source is written for any --level, the others only
 for one that this CPU has. cuda-source is the text for the GPU, ptx what it
-becomes for a compute capability; neither needs a GPU or a driver.
+becomes for a compute capability; neither needs a GPU or a driver. --constants
+writes what a host program launches the ptx with: block size and constants.
 """
 CUDA_TARGETS = ("cuda-source", "ptx")
 EXAMPLE = "instjit dump examples/digits/digits.json --target asm -o digits.s"
@@ -37,41 +39,71 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", default="-", help="where to (default: standard output)"
     )
+    parser.add_argument(
+        "--constants",
+        metavar="FILE",
+        help="with ptx: also write the launch sizes and the packed constants to FILE, in binary",
+    )
     parser.add_argument("--force", action="store_true", help="replace FILE")
     add_limits(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
     """Print or write the text."""
-    from instjit.replacing import check_apart, check_target, replacing
+    from instjit.replacing import check_apart, check_target
 
+    _check_options(args)
+    files = [path for path in (args.output, args.constants) if path not in ("-", None)]
+    for path in files:
+        check_apart(path, {"MODEL": args.model})
+        check_target(path, args.force)
+    text, constants = _contents(args)
+    if args.constants is not None:
+        _write(args.constants, constants, args.force)
     if args.output == "-":
-        sys.stdout.write(_text(args))
-        return 0
-    check_apart(args.output, {"MODEL": args.model})
-    check_target(args.output, args.force)
-    text = _text(args)
-    with replacing(args.output, args.force) as file:
-        file.write(text.encode())
+        sys.stdout.write(text)
+    else:
+        _write(args.output, text.encode(), args.force)
     return 0
 
 
-def _text(args: argparse.Namespace) -> str:
+def _write(path: str, content: bytes, force: bool) -> None:
+    from instjit.replacing import replacing
+
+    with replacing(path, force) as file:
+        file.write(content)
+
+
+def _contents(args: argparse.Namespace) -> tuple[str, bytes]:
+    """The text, and the constants where they are asked for."""
     import instjit
     from instjit.commands.kernel_text import source_text
     from instjit.commands.model_file import limits_of, open_model
-    from instjit.errors import InputError, Problem
 
-    if args.cc is not None and args.target != "ptx":
-        sentence = f"--cc is for --target ptx, not {args.target}"
-        raise InputError(Problem("UnknownForm", sentence))
-    if args.level is not None and args.target in CUDA_TARGETS:
-        raise InputError(Problem("UnknownForm", f"--level is not for --target {args.target}"))
     limits = limits_of(args)
     model = open_model(args.model, limits, check=False)
     if args.target in ("source", "cpu"):
-        return source_text(model, args.level)
-    if args.target in CUDA_TARGETS:
-        kernel = instjit.compile(model, target="cuda", limits=limits)
-        return kernel.source.text if args.target != "ptx" else kernel.dump("ptx", args.cc or (9, 0))
-    return instjit.compile(model, level=args.level, limits=limits).dump(args.target)
+        return source_text(model, args.level), b""
+    if args.target not in CUDA_TARGETS:
+        return instjit.compile(model, level=args.level, limits=limits).dump(args.target), b""
+    kernel = instjit.compile(model, target="cuda", limits=limits)
+    if args.target == "cuda-source":
+        return kernel.source.text, b""
+    return kernel.dump("ptx", args.cc or (9, 0)), kernel.dump_constants()
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    """Refuse what does not go with the target."""
+    from instjit.errors import InputError, Problem
+
+    for name in ("cc", "constants"):
+        if getattr(args, name) is not None and args.target != "ptx":
+            sentence = f"--{name} is for --target ptx, not {args.target}"
+            raise InputError(Problem("UnknownForm", sentence))
+    if args.constants == "-":
+        raise InputError(Problem("UnknownForm", "--constants takes a file, not standard output"))
+    if args.constants and os.path.realpath(args.constants) == os.path.realpath(args.output):
+        sentence = f"{args.output}: the output is the same file as --constants"
+        raise InputError(Problem("OutputIsInput", sentence, fields={"path": args.output}))
+    if args.level is not None and args.target in CUDA_TARGETS:
+        raise InputError(Problem("UnknownForm", f"--level is not for --target {args.target}"))
