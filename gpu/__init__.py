@@ -33,6 +33,7 @@ if __name__ != "instjit.gpu":
     raise ImportError("import instjit.gpu, not gpu")
 
 if TYPE_CHECKING:
+    from instjit.gpu.kernel import CudaKernel as CudaKernel
     from instjit.gpu.packing import Packed as Packed
     from instjit.gpu.packing import pack as pack
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     get_output_start: Any
     predict: Any
 
-_PACKING = ("Packed", "pack")
+_HOMES = {"CudaKernel": "kernel", "Packed": "packing", "pack": "packing"}
 _DEVICE = (
     "get_compute_buffer_size",
     "get_feature_size",
@@ -53,13 +54,19 @@ _DEVICE = (
     "predict",
 )
 
-__all__ = ["Packed", "get_compute_buffer_size", "get_feature_size", "get_full_model_size"]
+__all__ = [
+    "CudaKernel",
+    "Packed",
+    "get_compute_buffer_size",
+    "get_feature_size",
+    "get_full_model_size",
+]
 __all__ += ["get_output_size", "get_output_start", "pack", "predict"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PACKING:
-        value = getattr(import_module("instjit.gpu.packing"), name)
+    if name in _HOMES:
+        value = getattr(import_module(f"instjit.gpu.{_HOMES[name]}"), name)
     elif name in _DEVICE:
         value = import_module("instjit.gpu.generic").device_functions()[name]
     else:

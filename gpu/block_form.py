@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from instjit.gpu.layout import weights_at
+from instjit.gpu.tensor_form import Precision, TensorProduct, suits, wide
 from instjit.gpu.thread_form import (
     assigned,
     folded,
@@ -45,10 +46,13 @@ class RowSlot:
 class BlockSteps:
     """Writes each kind of step as the body of a function of ``ARGUMENTS``."""
 
-    def __init__(self, values: Values, tile: Tile, in_shared: bool) -> None:
+    def __init__(
+        self, values: Values, tile: Tile, in_shared: bool, precision: Precision = "float32"
+    ) -> None:
         self.plain = values
         self.tile = tile
         self.in_shared = in_shared
+        self.precision = precision
 
     def values(self, row: str) -> Values:
         """Writes values of one row of the tile."""
@@ -58,7 +62,7 @@ class BlockSteps:
     def step(self, step: Step, directory: int | None) -> Lines:
         """The statements of a step, the barrier at its end included."""
         if isinstance(step, Gemm):
-            yield from _Product(self, step).lines()
+            yield from self._product(step)
         elif isinstance(step, Map):
             yield f"for i in range(group, {step.target.count}, {self.tile.groups}):"
             yield f"    for row in range(lane, {self.tile.rows}, {self.tile.lanes}):"
@@ -72,6 +76,11 @@ class BlockSteps:
                 else lookup_lines(values, step, directory)
             )
         yield "cuda.syncthreads()"
+
+    def _product(self, step: Gemm) -> Lines:
+        if self.precision != "float32" and wide(step) and suits(self.tile):
+            return TensorProduct(self, step, self.precision).lines()
+        return _Product(self, step).lines()
 
 
 class _Product:

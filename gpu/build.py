@@ -129,6 +129,9 @@ def _device_functions(source: GpuSource) -> dict[str, Any]:
     if simulated():
         from instjit.gpu import plain
 
+        if source.precision != "float32":
+            sentence = f"Numba's CUDA simulator has no tensor cores for {source.precision}"
+            raise CompileError(Problem("Unsupported", sentence))
         return run_text(source, {**plain.namespace(), "cuda": _SimulatedCuda()})
     from instjit.gpu import native
 

@@ -24,8 +24,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal as OneOf
 
+from instjit.errors import CompileError, Problem
 from instjit.gpu.block_form import ARGUMENTS, BlockSteps, RowSlot
 from instjit.gpu.search import LOOKUP
+from instjit.gpu.tensor_form import DEPTH, OUTPUTS, REST, Precision, suits, wide
 from instjit.gpu.text import function_text
 from instjit.gpu.thread_form import ThreadSteps, indented
 from instjit.gpu.tile import SHARED_BYTES, Tile, fitting
@@ -64,6 +66,8 @@ class GpuSource:
     scratch_floats
         Floats of global memory that each block needs for its tile; 0 where shared memory or a
         thread's own holds it.
+    precision
+        "float32", or what wide products are worked out in.
     """
 
     text: str
@@ -73,6 +77,7 @@ class GpuSource:
     tile: Tile | None
     shared_bytes: int
     scratch_floats: int
+    precision: Precision = "float32"
 
     @property
     def entry(self) -> str:
@@ -90,6 +95,7 @@ def emit(
     form: Form | None = None,
     tile: Tile | None = None,
     shared_bytes: int = SHARED_BYTES,
+    precision: Precision = "float32",
 ) -> GpuSource:
     """Write the text.
 
@@ -105,7 +111,18 @@ def emit(
         Instead of those that the size of a row's scratch suggests.
     shared_bytes
         Shared memory that a block may take.
+    precision
+        Other than "float32": the block form, with wide products on tensor cores.
+
+    Raises
+    ------
+    CompileError
+        Unsupported: a precision other than "float32" without a product that is wide enough for it,
+        in the thread form, or with a tile that warps cannot share out.
     """
+    if precision != "float32":
+        _require_tensor_cores(program, form, tile)
+        form = "block"
     chosen = form or ("thread" if program.slots <= THREAD_SLOTS else "block")
     if chosen == "thread":
         body = "\n".join(_ThreadWriter(program, places, kinds).lines()) + "\n"
@@ -113,12 +130,26 @@ def emit(
     best, fits = fitting(program.slots, shared_bytes)
     if tile is not None:
         best, fits = tile, tile.shared_bytes(program.slots) <= shared_bytes
-    body = "\n".join(_BlockWriter(program, places, kinds, best, fits).lines()) + "\n"
+    body = "\n".join(_BlockWriter(program, places, kinds, best, fits, precision).lines()) + "\n"
     floats = best.scratch_floats(program.slots)
     shape = f"{best.rows} rows a block of {best.lanes} x {best.groups} threads"
-    return _source(
-        body, places, chosen, shape, best, 4 * floats if fits else 0, 0 if fits else floats
-    )
+    shared, scratch = (4 * floats, 0) if fits else (0, floats)
+    return _source(body, places, chosen, shape, best, shared, scratch, precision)
+
+
+def _require_tensor_cores(program: Program, form: Form | None, tile: Tile | None) -> None:
+    if form == "thread":
+        sentence = "tensor cores are for the block form, a thread alone cannot use them"
+    elif tile is not None and not suits(tile):
+        sentence = f"warps cannot share out the rows and outputs of {tile} for tensor cores"
+    elif not any(map(wide, program.steps)):
+        sentence = (
+            f"the model has no product of at least {OUTPUTS} outputs and {DEPTH} inputs, which "
+            'tensor cores are for: take precision "float32"'
+        )
+    else:
+        return
+    raise CompileError(Problem("Unsupported", sentence))
 
 
 def _source(
@@ -129,10 +160,16 @@ def _source(
     tile: Tile | None,
     shared_bytes: int,
     scratch_floats: int,
+    precision: Precision = "float32",
 ) -> GpuSource:
-    digest = hashlib.sha256(f"{body}\n{list(places.lists)}\n{tile}".encode()).hexdigest()
+    known = f"{body}\n{list(places.lists)}\n{tile}"
+    if precision != "float32":
+        known, shape = f"{known}\n{precision}", f"{shape}, {precision}"
+    digest = hashlib.sha256(known.encode()).hexdigest()
     head = f'"""instjit kernel for cuda, {shape}, structure {digest[:16]}."""\n\n\n'
-    return GpuSource(head + body, digest, "cuda", form, tile, shared_bytes, scratch_floats)
+    return GpuSource(
+        head + body, digest, "cuda", form, tile, shared_bytes, scratch_floats, precision
+    )
 
 
 class _Writer:
@@ -224,16 +261,25 @@ class _ThreadWriter(_Writer):
 
 class _BlockWriter(_Writer):
     def __init__(
-        self, program: Program, places: Layout, kinds: Sequence[str], tile: Tile, in_shared: bool
+        self,
+        program: Program,
+        places: Layout,
+        kinds: Sequence[str],
+        tile: Tile,
+        in_shared: bool,
+        precision: Precision,
     ) -> None:
         super().__init__(program, places, kinds)
         self.tile = tile
         self.in_shared = in_shared
         plain = Values(program, places, lambda number: f"s[{number}]")
-        self.steps = BlockSteps(plain, tile, in_shared)
+        self.steps = BlockSteps(plain, tile, in_shared, precision)
+        self.precision = precision
 
     def lines(self) -> Lines:
         yield from self.functions()
+        if self.precision == "bf16x3":
+            yield from (*REST.splitlines(), "", "")
         for number, step in enumerate(self.program.steps):
             yield f"def step{number}({ARGUMENTS}):"
             yield f"    {self.comment(step)}"

@@ -13,6 +13,7 @@ from instjit.cost import Cost, cost
 from instjit.errors import CompileError, InputError, Problem
 from instjit.gpu import arrays, build, device, layout
 from instjit.gpu.emit import Form, GpuSource, emit
+from instjit.gpu.tensor_form import Precision
 from instjit.gpu.tile import SHARED_BYTES, Tile
 from instjit.inputs import as_rows
 from instjit.kernels.packing import Floats, Integers
@@ -29,7 +30,8 @@ class CudaKernel:
     """A model compiled for the GPU; ``instjit.compile(model, target="cuda")`` makes one.
 
     Making one needs neither a driver nor a device: the text and its PTX can be had without. Results
-    have the bits of the CPU's kernel. Safe to call from several threads at once.
+    have the bits of the CPU's kernel unless a precision other than "float32" was asked for; device
+    functions always have. Safe to call from several threads at once.
 
     Attributes
     ----------
@@ -52,6 +54,7 @@ class CudaKernel:
         form: Form | None = None,
         tile: Tile | None = None,
         shared_bytes: int = SHARED_BYTES,
+        precision: Precision = "float32",
     ) -> None:
         """Keep a valid model.
 
@@ -61,18 +64,23 @@ class CudaKernel:
             A model without problems.
         passes
             Program passes.
-        form, tile, shared_bytes
+        form, tile, shared_bytes, precision
             As ``instjit.gpu.emit.emit``.
+
+        Raises
+        ------
+        CompileError
+            Unsupported: the precision, for this model, form or tile.
         """
         self.model = model
         self.cost: Cost = cost(model)
         self.input_size = model.input_size
         self.output_size = model.output_size
         self.required_memory = model.required_memory
-        self._options = passes, form, tile, shared_bytes
+        self._options = passes, form, tile, shared_bytes, precision
         self._program: Program = apply(lower(model), passes)
         self._places = layout.layout(self._program, model)
-        self.source: GpuSource = self._emitted(form)
+        self.source: GpuSource = self._emitted(form, precision)
         self.k: Floats
         self.n: Integers
         self.k, self.n = layout.bind(self._program, model, self._places)
@@ -85,7 +93,8 @@ class CudaKernel:
 
     def __repr__(self) -> str:
         steps = f"{len(self.model.instructions)} instructions"
-        form = f"cuda {self.source.form}, 0x{self.source.digest[:8]}"
+        precision = "" if self.source.precision == "float32" else f" {self.source.precision}"
+        form = f"cuda {self.source.form}{precision}, 0x{self.source.digest[:8]}"
         return f"CudaKernel({self.input_size} -> {self.output_size}, {steps}, {form})"
 
     @property
@@ -223,12 +232,12 @@ class CudaKernel:
 
     @cached_property
     def _row_source(self) -> GpuSource:
-        return self.source if self.source.form == "thread" else self._emitted("thread")
+        return self.source if self.source.form == "thread" else self._emitted("thread", "float32")
 
-    def _emitted(self, form: Form | None) -> GpuSource:
+    def _emitted(self, form: Form | None, precision: Precision) -> GpuSource:
         kinds = [instruction.kind for instruction in self.model.instructions]
-        _, _, tile, shared_bytes = self._options
-        return emit(self._program, self._places, kinds, form, tile, shared_bytes)
+        _, _, tile, shared_bytes, _ = self._options
+        return emit(self._program, self._places, kinds, form, tile, shared_bytes, precision)
 
     def _here(self) -> device.OnDevice:
         device.require()

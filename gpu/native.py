@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from instjit.gpu import inline_ptx
+
 
 @cache
 def namespace() -> dict[str, Any]:
@@ -29,7 +31,8 @@ def namespace() -> dict[str, Any]:
         "not_a_number": np.float32(np.nan),
     }
     functions = (*_floats(), *_casts(), *_integers())
-    return constants | {function.__name__: device(function) for function in functions}
+    devices = {function.__name__: device(function) for function in functions}
+    return constants | devices | inline_ptx.namespace()
 
 
 def device(function: Any) -> Any:

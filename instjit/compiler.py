@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, overload
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
 
 from instjit import threads as thread_count
 from instjit.errors import CompileError, InputError, Problem
@@ -19,11 +19,13 @@ from instjit.validate import check
 
 if TYPE_CHECKING:
     from instjit.gpu.kernel import CudaKernel
+    from instjit.gpu.tensor_form import Precision
 
 Modelish: TypeAlias = "Model | str | os.PathLike[str] | bytes | IO[bytes] | dict[str, Any]"
 
 
 TARGETS = ("cpu", "cuda")
+PRECISIONS = {"cpu": ("float32",), "cuda": ("float32", "bf16x3", "bf16", "tf32")}
 
 
 @overload
@@ -72,7 +74,12 @@ def compile(
         "cpu", or "cuda": a ``CudaKernel``, whose text and PTX need no GPU. It knows no ``threads``,
         ``level`` or ``warm``.
     precision
-        "float32": the numerics contract, the same bits on every machine.
+        "float32": the numerics contract, the same bits on every machine. For "cuda" also "bf16x3",
+        "bf16" and "tf32": products of at least 8 outputs and 16 inputs are worked out on tensor
+        cores, with float32 sums, and everything else in float32. Relative to the outputs, errors
+        are near 1e-5 (bf16x3), 1e-3 (tf32) and 1e-2 (bf16) at most, except that bf16x3 may make NaN
+        of an infinity and bf16 and bf16x3 of numbers beyond 3.39e38. A model without such a product
+        is refused.
     threads
         Threads of a ``predict`` that names none; all that the process may use by default.
     level
@@ -95,7 +102,7 @@ def compile(
         UnknownForm: ``warm``. InvalidThreadCount: ``threads``.
     """
     _one_of("target", target, TARGETS)
-    _one_of("precision", precision, ("float32",))
+    _one_of("precision", precision, PRECISIONS[target])
     thread_count.checked(threads)
     forms = _forms(warm)
     if target == "cuda":
@@ -105,7 +112,7 @@ def compile(
     else:
         model = load(model, limits=limits)
     if target == "cuda":
-        return _for_cuda(model, passes, limits)
+        return _for_cuda(model, passes, limits, cast("Precision", precision))
     kernel = Kernel(model, targets.choose(level), threads, passes)
     _check_length(kernel, limits)
     with announced("instjit: compiling ..."):
@@ -122,10 +129,12 @@ def _forms(warm: Any) -> tuple[str, ...]:
     return tuple(warm)
 
 
-def _for_cuda(model: Model, passes: tuple[Pass, ...], limits: Limits) -> CudaKernel:
+def _for_cuda(
+    model: Model, passes: tuple[Pass, ...], limits: Limits, precision: Precision
+) -> CudaKernel:
     from instjit.gpu.kernel import CudaKernel
 
-    kernel = CudaKernel(model, passes)
+    kernel = CudaKernel(model, passes, precision=precision)
     _check_length(kernel, limits)
     return kernel
 

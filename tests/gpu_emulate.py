@@ -1,15 +1,19 @@
 """The generated text run without a GPU and without Numba: one thread after the other.
 
 A barrier is where a thread gives way: the text is run with ``yield`` for ``cuda.syncthreads()``.
+So is a product on tensor cores, which the last lane of a warp to come there works out for all.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import gpu_warp
 import numpy as np
 
 from instjit.gpu import plain
@@ -18,6 +22,8 @@ from instjit.gpu.emit import GpuSource
 from instjit.kernels.packing import Floats
 
 __all__ = ["run_plain"]
+
+PRODUCT = re.compile(r"= (mma_\w+)\((.*)\)$", re.MULTILINE)
 
 
 def run_plain(source: GpuSource, x: Floats, y: Floats, k: Any, n: Any, blocks: int = 2) -> None:
@@ -28,7 +34,8 @@ def run_plain(source: GpuSource, x: Floats, y: Floats, k: Any, n: Any, blocks: i
     Raises
     ------
     RuntimeError
-        Threads of a block disagree on whether there is another barrier.
+        Threads of a block disagree on whether there is another barrier, or lanes of a warp on
+        whether there is another product.
     """
     flat_x, flat_y, rows = x.reshape(-1), y.reshape(-1), len(x)
     if source.tile is None:
@@ -38,33 +45,74 @@ def run_plain(source: GpuSource, x: Floats, y: Floats, k: Any, n: Any, blocks: i
             names[source.entry](flat_x, flat_y, rows, k, n)
         return
     text = source.text.replace("cuda.syncthreads()", "yield")
+    text = PRODUCT.sub(r'= yield "\1", \2', text)
     lines = [
         line.replace("step", "yield from step", 1) if line.startswith("        step") else line
         for line in text.splitlines()
     ]
-    names = run_text(source, {**plain.namespace(), "cuda": None}, "\n".join(lines) + "\n")
+    meanings = {**plain.namespace(), **gpu_warp.CONVERSIONS, "cuda": None}
+    names = run_text(source, meanings, "\n".join(lines) + "\n")
     scratch = _memory(max(1, source.scratch_floats * blocks))
     for block in range(blocks):
         shared = _Shared(source.shared_bytes)
-        threads = []
+        threads: list[_Thread] = []
         for group in range(source.tile.groups):
             for lane in range(source.tile.lanes):
                 cuda = _block_cuda(block, blocks, lane, group, shared)
                 thread = names[source.entry](flat_x, flat_y, rows, k, n, scratch)
-                threads.append((names, cuda, thread))
+                threads.append(_Thread(names, cuda, thread, group))
         _take_turns(threads, random.Random(block))
 
 
-def _take_turns(threads: Sequence[tuple[dict[str, Any], Any, Iterator[None]]], order: Any) -> None:
+@dataclass(eq=False)
+class _Thread:
+    """A thread of a block, and where it stands: at a barrier, finished, or at a product."""
+
+    names: dict[str, Any]
+    cuda: Any
+    run: Generator[Any, Any, None]
+    warp: int
+    at: Any = None
+    sums: Any = None
+
+    def go_on(self) -> None:
+        """To the next place to wait at, with the sums of the last product."""
+        self.names["cuda"] = self.cuda
+        sums, self.sums = self.sums, None
+        try:
+            self.at = self.run.send(sums)
+        except StopIteration:
+            self.at = "finished"
+
+
+def _take_turns(threads: Sequence[_Thread], order: random.Random) -> None:
     while True:
-        finished = 0
-        for names, cuda, thread in order.sample(threads, len(threads)):
-            names["cuda"] = cuda
-            finished += next(thread, "finished") == "finished"
+        for thread in order.sample(threads, len(threads)):
+            thread.go_on()
+        while waiting := [thread for thread in threads if isinstance(thread.at, tuple)]:
+            _multiply(waiting)
+            for thread in order.sample(waiting, len(waiting)):
+                thread.go_on()
+        finished = sum(thread.at == "finished" for thread in threads)
         if finished == len(threads):
             return
         if finished:
             raise RuntimeError(f"{finished} of {len(threads)} threads miss a barrier")
+
+
+def _multiply(waiting: Sequence[_Thread]) -> None:
+    """The product that each warp waits for; lanes are in order."""
+    for number in {thread.warp for thread in waiting}:
+        lanes = [thread for thread in waiting if thread.warp == number]
+        calls = {thread.at[0] for thread in lanes}
+        if len(lanes) != 32 or len(calls) != 1:
+            raise RuntimeError(f"{len(lanes)} lanes of warp {number} are at {sorted(calls)}")
+        operands = [
+            np.array(each) for each in zip(*(thread.at[1:] for thread in lanes), strict=True)
+        ]
+        sums = gpu_warp.PRODUCTS[calls.pop()](*operands)
+        for thread, own in zip(lanes, zip(*sums, strict=True), strict=True):
+            thread.sums = own
 
 
 def _memory(floats: int) -> Floats:

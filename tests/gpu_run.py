@@ -8,6 +8,7 @@ from gpu_emulate import run_plain
 import instjit as ij
 from instjit.gpu import layout
 from instjit.gpu.emit import Form, GpuSource, emit
+from instjit.gpu.tensor_form import Precision
 from instjit.gpu.tile import SHARED_BYTES, Tile
 from instjit.lower import lower
 from instjit.passes import PASSES, Pass, apply
@@ -22,12 +23,13 @@ def emitted(
     tile: Tile | None = None,
     shared_bytes: int = SHARED_BYTES,
     passes: tuple[Pass, ...] = PASSES,
+    precision: Precision = "float32",
 ) -> tuple[GpuSource, np.ndarray, np.ndarray]:
     """The text and the constants ``k`` and ``n``."""
     program = apply(lower(model), passes).laid_out()
     places = layout.layout(program, model)
     kinds = [instruction.kind for instruction in model.instructions]
-    source = emit(program, places, kinds, form, tile, shared_bytes)
+    source = emit(program, places, kinds, form, tile, shared_bytes, precision)
     return (source, *layout.bind(program, model, places))
 
 

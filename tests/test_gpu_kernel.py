@@ -157,6 +157,8 @@ def test_dump_prints_the_text_and_nothing_else(tmp_path, capsys) -> None:
         (["--target", "cuda-source", "--cc", "90"], "--cc is for --target ptx"),
         (["--target", "cuda-source", "--level", "avx2"], "--level is not for"),
         (["--cc", "90"], "--cc is for --target ptx"),
+        (["--precision", "bf16"], "--precision is for --target cuda-source and ptx"),
+        (["--target", "asm", "--precision", "tf32"], "not asm"),
     ],
 )
 def test_dump_refuses_what_does_not_go_together(tmp_path, capsys, words, said) -> None:

@@ -7,20 +7,17 @@ packages, on the path and in /usr/local/cuda.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import assembler
 import pytest
 from gpu_run import emitted
 from nets import NETS, dense
+from ptx_check import assembled, contracted, operations, require_compiler
 
 import instjit as ij
 from instjit.cli import main
 from instjit.functions import FUNCTIONS
-from instjit.gpu import build
 from instjit.gpu.emit import GpuSource
 from instjit.gpu.kernel import CudaKernel
 from instjit.gpu.ptx import offline_device, ptx
@@ -35,42 +32,11 @@ SMALL_NETS = [(4, 16, 2), (8, 32, 4), (8, 16, 16, 4), (16, 32, 8)]
 WIDE_NETS = [(40, 300, 32, 2), (250, 300, 200), (32, 128, 8), (10, 1000, 10)]
 SPILLED = {(8, 0): 16}
 """Bytes that a thread of a block may spill; none where nothing is said."""
-OPERATIONS = re.compile(r"^\s+(?:@!?%p\d+ )?([a-z][\w.]+)\s", re.MULTILINE)
-FORBIDDEN = re.compile(r"\.approx|\.ftz|\.f64")
-
-
-def operations(text: str) -> Counter[str]:
-    """How often each instruction stands in a PTX text."""
-    return Counter(OPERATIONS.findall(text))
-
-
-def contracted(found: Counter[str]) -> list[str]:
-    """Instructions that are not IEEE, and sums that the assembler may make an fma of.
-
-    ``mul.f32`` is what newer compilers make of an fma onto -0.0, the start of a chain. It is
-    contracted with a sum that names no rounding alone, and such a sum is refused here.
-    """
-    loose = ("add.f32", "sub.f32", "mad.f32", "div.full.f32")
-    return [name for name in found if FORBIDDEN.search(name) or name in loose]
 
 
 @pytest.fixture(autouse=True)
 def _compiler() -> None:
-    try:
-        build.require_compiler()
-    except ij.CompileError as error:
-        pytest.skip(str(error))
-    from numba import cuda
-
-    if cuda.implementation != "NVIDIA":
-        pytest.skip("instjit[cuda] is not installed, this is Numba's own CUDA target")
-
-
-def assembled(text: str, cc: tuple[int, int], tmp_path: Path) -> dict[str, int]:
-    """What ptxas reports."""
-    if not assembler.ptxas():
-        pytest.skip("no ptxas")
-    return assembler.assembled(text, cc, tmp_path)
+    require_compiler()
 
 
 @cache

@@ -507,7 +507,8 @@ def test_dump_shows_the_compiled_code(kernel) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "kind"),
     [
-        ({"target": "cuda"}, ij.CompileError, "Unsupported"),
+        ({"target": "tpu"}, ij.CompileError, "Unsupported"),
+        ({"target": "cuda", "threads": 1}, ij.CompileError, "Unsupported"),
         ({"precision": "bf16"}, ij.CompileError, "Unsupported"),
         ({"level": "sse9"}, ij.CompileError, "UnknownLevel"),
         ({"level": 3}, ij.CompileError, "UnknownLevel"),

@@ -37,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compute capability that ptx is for, 80 or later (default: 90)",
     )
     parser.add_argument(
+        "--precision",
+        choices=("float32", "bf16x3", "bf16", "tf32"),
+        help="for cuda-source and ptx: how wide products are computed (default: float32)",
+    )
+    parser.add_argument(
         "-o", "--output", metavar="FILE", default="-", help="where to (default: standard output)"
     )
     parser.add_argument(
@@ -86,7 +91,8 @@ def _contents(args: argparse.Namespace) -> tuple[str, bytes]:
         return source_text(model, args.level), b""
     if args.target not in CUDA_TARGETS:
         return instjit.compile(model, level=args.level, limits=limits).dump(args.target), b""
-    kernel = instjit.compile(model, target="cuda", limits=limits)
+    precision = args.precision or "float32"
+    kernel = instjit.compile(model, target="cuda", precision=precision, limits=limits)
     if args.target == "cuda-source":
         return kernel.source.text, b""
     return kernel.dump("ptx", args.cc or (9, 0)), kernel.dump_constants()
@@ -100,6 +106,9 @@ def _check_options(args: argparse.Namespace) -> None:
         if getattr(args, name) is not None and args.target != "ptx":
             sentence = f"--{name} is for --target ptx, not {args.target}"
             raise InputError(Problem("UnknownForm", sentence))
+    if args.precision is not None and args.target not in CUDA_TARGETS:
+        sentence = f"--precision is for --target {' and '.join(CUDA_TARGETS)}, not {args.target}"
+        raise InputError(Problem("UnknownForm", sentence))
     if args.constants == "-":
         raise InputError(Problem("UnknownForm", "--constants takes a file, not standard output"))
     if args.constants and os.path.realpath(args.constants) == os.path.realpath(args.output):
