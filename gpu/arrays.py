@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
 
 from instjit.errors import InputError, Problem
 
-DLPACK_CPU = 1
+DLPACK_CUDA = (2, 13)
+"""DLPack's kinds of memory that a kernel reads: of a CUDA device, and managed by CUDA."""
+
+PER_THREAD = (0, 2)
+"""Handles of default streams, which may be other streams in other threads."""
 
 
 def on_device(array: Any) -> bool:
-    """Whether an object is an array in device memory."""
+    """Whether an object is an array in the memory of a CUDA device.
+
+    Raises
+    ------
+    InputError
+        InputType: it is one that does not let itself be read, such as a tensor with a gradient.
+    """
     if isinstance(array, np.ndarray) or array is None:
         return False
-    if hasattr(array, "__cuda_array_interface__") or _simulated(array):
-        return True
+    try:
+        if hasattr(array, "__cuda_array_interface__") or _simulated(array):
+            return True
+    except RuntimeError as error:
+        sentence = f"{type(array).__name__} cannot be read: {error}"
+        raise InputError(Problem("InputType", sentence)) from error
     device = getattr(array, "__dlpack_device__", None)
-    return device is not None and int(device()[0]) != DLPACK_CPU
+    return device is not None and int(device()[0]) in DLPACK_CUDA
 
 
 def device_rows(array: Any, width: int, name: str, rows: int | None = None) -> Any:
@@ -61,12 +76,13 @@ def stream_of(stream: Any) -> Any:
 
 
 def stream_key(stream: Any) -> Any:
-    """What tells streams apart: the address, of which there may be several objects."""
+    """What tells streams apart: the address, and for default streams the thread as well."""
     handle = getattr(stream, "handle", stream)
     try:
-        return int(getattr(handle, "value", handle) or 0)
+        number = int(getattr(handle, "value", handle) or 0)
     except TypeError:
         return id(stream)
+    return (number, threading.get_ident()) if number in PER_THREAD else number
 
 
 def _view(array: Any) -> Any:

@@ -166,15 +166,20 @@ class _Staging:
         height = len(self.pieces[0][0])
         waiting: list[tuple[int, int] | None] = [None, None]
         starts = range(0, len(rows), height)
-        for number, start in enumerate(starts):
-            slot = number % 2
-            used = stream or self.streams[slot]
-            self._finish(slot, waiting, used, out)
-            stop = min(start + height, len(rows))
-            self._start(slot, form, rows[start:stop], used)
-            waiting[slot] = (start, stop)
-        for slot in ((len(starts) % 2), (len(starts) + 1) % 2):
-            self._finish(slot, waiting, stream or self.streams[slot], out)
+        streams = [stream or own for own in self.streams]
+        try:
+            for number, start in enumerate(starts):
+                slot = number % 2
+                self._finish(slot, waiting, streams[slot], out)
+                stop = min(start + height, len(rows))
+                self._start(slot, form, rows[start:stop], streams[slot])
+                waiting[slot] = (start, stop)
+            for slot in ((len(starts) % 2), (len(starts) + 1) % 2):
+                self._finish(slot, waiting, streams[slot], out)
+        except BaseException:
+            for used in streams:  # or copies still under way would land in the next call's pieces
+                used.synchronize()
+            raise
 
     def _start(self, slot: int, form: OnDevice, rows: Floats, stream: Any) -> None:
         held_x, held_y, x, y = (array[: len(rows)] for array in self.pieces[slot])
