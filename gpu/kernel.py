@@ -211,19 +211,11 @@ class CudaKernel:
         ModelError
             The model has problems.
         """
-        from instjit.validate import check
+        from instjit.retrained import check_model, check_structure
 
-        if not isinstance(model, Model):
-            sentence = f"with_weights takes a Model, not {type(model).__name__}"
-            raise InputError(Problem("InputType", sentence))
-        check(model)
+        check_model(model)
         other = CudaKernel(model, *self._options)
-        if other.source.digest != self.source.digest:
-            sentence = (
-                f"the model has another structure (0x{other.source.digest[:8]}) than the kernel "
-                f"(0x{self.source.digest[:8]}): compile it instead"
-            )
-            raise InputError(Problem("StructureMismatch", sentence))
+        check_structure(self.source.digest, other.source.digest)
         return other
 
     def warm(self) -> None:

@@ -233,19 +233,11 @@ class Kernel:
         ModelError
             The model has problems.
         """
-        from instjit.validate import check
+        from instjit.retrained import check_model, check_structure
 
-        if not isinstance(model, Model):
-            sentence = f"with_weights takes an instjit.Model, not {type(model).__name__}"
-            raise InputError(Problem("InputType", sentence))
-        check(model)
+        check_model(model)
         other = Kernel(model, self._level, self._threads, self._passes)
-        if other.source.digest != self.source.digest:
-            sentence = (
-                f"the model has another structure (0x{other.source.digest[:8]}) than the kernel "
-                f"(0x{self.source.digest[:8]}): compile it instead"
-            )
-            raise InputError(Problem("StructureMismatch", sentence))
+        check_structure(self.source.digest, other.source.digest)
         return other
 
     def warm(self, forms: Iterable[str] = ()) -> None:

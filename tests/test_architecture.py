@@ -38,7 +38,7 @@ LAYERS = (
     {"reference", "formats", "passes", "content"},
     {"validation_rows", "table"},
     {"validate"},
-    {"load", "compose", "convert"},
+    {"load", "compose", "retrained", "convert"},
     {"kernels", "gpu", "threads"},
     {"variant"},
     {"launch"},
