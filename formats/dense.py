@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from instjit.arrays import vector
-from instjit.collecting import Collected
+from instjit.collecting import refuse
 from instjit.counted import shown
 from instjit.errors import FormatError, InputError, Problem
 from instjit.formats.limits import Limits
@@ -252,9 +252,7 @@ def widths_of(layers: Sequence[Layer]) -> tuple[int, ...]:
     FormatError
         EmptyPlan, IncompatibleChain.
     """
-    found = Collected(chain_problems(layers))
-    if found.count:
-        raise FormatError(found.problems())
+    refuse(chain_problems(layers))
     return (layers[0].input_size, *(layer.output_size for layer in layers))
 
 

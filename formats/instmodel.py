@@ -15,7 +15,7 @@ import orjson
 
 from instjit.arithmetic import FloatArray
 from instjit.arrays import INTEGERS, matrix, vector
-from instjit.collecting import MOST_COUNTED, Collected
+from instjit.collecting import MOST_COUNTED, Collected, refuse
 from instjit.errors import FormatError, ModelError, Problem
 from instjit.formats.duplicates import duplicate_keys
 from instjit.formats.finite import not_finite, not_finite_in_map
@@ -72,7 +72,7 @@ def parse(text: bytes, limits: Limits) -> Any:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise FormatError(Problem("ParseError", f"not valid JSON: {error}")) from None
-    repeated = Collected(
+    refuse(
         Problem(
             "ParseError",
             f"byte {place}: key {_shown(key)} stands twice in one object",
@@ -80,8 +80,6 @@ def parse(text: bytes, limits: Limits) -> Any:
         )
         for key, place in duplicate_keys(text)
     )
-    if repeated.count:
-        raise FormatError(repeated.problems())
     return document
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from instjit.collecting import Collected
+from instjit.collecting import refuse
 from instjit.counted import shown
 from instjit.errors import FormatError, InputError, Problem
 from instjit.formats.dense import (
@@ -128,9 +128,7 @@ def unpack(content: bytes, limits: Limits = DEFAULT) -> Dense:
         raise FormatError(Problem("Truncated", message, fields=fields))
     check_layer_count(header.layers, limits)
     layers = read_layers(reader, header.layers)
-    found = Collected(range_problems(layers, header.weights, header.biases))
-    if found.count:
-        raise FormatError(found.problems())
+    refuse(range_problems(layers, header.weights, header.biases))
     return Dense(
         layers,
         reader.floats(header.weights, header.dtype, "the weights"),
@@ -158,10 +156,10 @@ def pack_dense(dense: Dense) -> bytes:
         if number > U32_MAX:
             message = f"RMD1: a file holds at most {U32_MAX:,} {what}, the network has {number:,}"
             raise FormatError(Problem("BadHeader", message, fields={"name": what, "max": U32_MAX}))
-    found = Collected(range_problems(dense.layers, dense.weights.count, dense.biases.count))
-    found.extend(activation_problems(dense.layers))
-    if found.count:
-        raise FormatError(found.problems())
+    refuse(
+        range_problems(dense.layers, dense.weights.count, dense.biases.count),
+        activation_problems(dense.layers),
+    )
     head = MAGIC + VERSION.to_bytes(2, "little") + bytes((dense.weights.dtype == F64, 0))
     parts = [head, *(number.to_bytes(4, "little") for number in counts.values())]
     parts += map(record, dense.layers)

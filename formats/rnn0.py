@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from instjit.collecting import Collected
+from instjit.collecting import Collected, refuse
 from instjit.errors import FormatError, Problem
 from instjit.formats import summary
 from instjit.formats.chain import to_dense, to_model
@@ -124,7 +124,7 @@ def encode(model: Model, extras: Extras = NONE) -> bytes:
             f"the network has {largest:,} neurons or weights, the format counts to {U32_MAX:,}"
         )
         raise FormatError(Problem("BadHeader", message))
-    _refuse(network_problems(dense))
+    refuse(network_problems(dense))
     meta = b"".join(record(layer) for layer in dense.layers)
     blobs = (
         Blob(LAYER_META, figures.dtype, (len(dense.layers), 5), meta),
@@ -176,17 +176,11 @@ def describe(content: bytes, limits: Limits = DEFAULT) -> dict[str, Any]:
 def _dense(content: bytes, limits: Limits) -> Dense:
     """The network; what was parsed on the way is gone when the model is built."""
     container = parse(content, limits)
-    _refuse(digest_problems(container, digests(container)))
-    _refuse(blob_problems(container))
+    refuse(digest_problems(container, digests(container)))
+    refuse(blob_problems(container))
     dense = network(container, limits)
-    _refuse(network_problems(dense))
+    refuse(network_problems(dense))
     return dense
-
-
-def _refuse(problems: Iterable[Problem]) -> None:
-    found = Collected(problems).problems()
-    if found:
-        raise FormatError(found)
 
 
 def _unread(container: Container, limits: Limits) -> Iterator[str]:

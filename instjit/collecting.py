@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from instjit.errors import Problem
+from instjit.errors import FormatError, Problem
 
 MOST_PROBLEMS = 1000
 """Problems that are kept: a list of ten million nulls is one fault, not ten million."""
@@ -52,3 +52,12 @@ class Collected:
         at_least = "at least " if self.count >= MOST_COUNTED else ""
         message = f"there are {at_least}{more} more {name}"
         return (*self._kept, Problem("TooManyProblems", message, fields={"more": more}))
+
+
+def refuse(*several: Iterable[Problem]) -> None:
+    """Raise FormatError with the problems of all iterables in order, if there is one."""
+    found = Collected()
+    for problems in several:
+        found.extend(problems)
+    if found.count:
+        raise FormatError(found.problems())
