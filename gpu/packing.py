@@ -17,6 +17,7 @@ from instjit.errors import CompileError, InputError, Problem
 from instjit.gpu import opcodes
 from instjit.load import load
 from instjit.model import Model
+from instjit.population import Population, alike, joined
 from instjit.validate import check
 
 Modelish: TypeAlias = "Model | str | os.PathLike[str] | bytes | IO[bytes] | dict[str, Any]"
@@ -48,13 +49,15 @@ class Packed:
         return int(self.words.view(np.int32)[places].max(initial=0))
 
 
-def pack(models: Iterable[Modelish], *, max_compute_buffer: int = MOST) -> Packed:
+def pack(models: Iterable[Modelish] | Population, *, max_compute_buffer: int = MOST) -> Packed:
     """Write models into one array of words.
 
     Parameters
     ----------
     models
         Models, or what ``instjit.load`` takes. A model that comes several times is written once.
+        Models in a row that differ in their numbers alone are checked and laid out once; of an
+        ``instjit.Population``, which holds those numbers in arrays, none is built.
     max_compute_buffer
         Slots that the caller's compute buffers have, to be told here of a model that needs more.
 
@@ -71,33 +74,64 @@ def pack(models: Iterable[Modelish], *, max_compute_buffer: int = MOST) -> Packe
     if one or not isinstance(models, Iterable):
         sentence = f"pack takes several models, as in a list, not one {type(models).__name__}"
         raise InputError(Problem("InputType", sentence))
-    written: dict[int, Words] = {}
+    slots = min(max_compute_buffer, MOST)
+    if isinstance(models, Population):
+        form = _form(models.model, slots)
+        count = len(models) * form.count
+        return Packed(_written([(form, models)]), tuple(range(0, count, form.count)))
+    runs, place_of = _runs(models, slots)
+    joint = [(form, joined(several)) for form, several in runs]
+    starts = _starts(joint)
+    return Packed(_written(joint), tuple(starts[place] for place in place_of))
+
+
+Run: TypeAlias = "tuple[Words, list[Model]]"
+
+
+def _runs(models: Iterable[Modelish], slots: int) -> tuple[list[Run], list[int]]:
+    """Distinct models, those in a row that are alike together, and which of them each one is.
+
+    A model is checked where it begins a run; the others are found to be right by being like it.
+    """
+    runs: list[Run] = []
+    numbers: dict[int, int] = {}
     kept: list[Any] = []  # so that no two of them have the same id
-    for model in models:
-        kept.append(model)
-        if id(model) not in written:
-            written[id(model)] = _words(model, min(max_compute_buffer, MOST))
-    starts = dict(
-        zip(written, accumulate((each.count for each in written.values()), initial=0), strict=False)
-    )
-    words = np.empty(sum(each.count for each in written.values()), np.float32)
-    for key, each in written.items():
-        each.write(words[starts[key] : starts[key] + each.count])
-    return Packed(words, tuple(starts[id(model)] for model in kept))
+    for source in models:
+        kept.append(source)
+        if id(source) in numbers:
+            continue
+        numbers[id(source)] = len(numbers)
+        model = source if isinstance(source, Model) else load(source)
+        if not runs or not alike(runs[-1][1][0], model):
+            check(model)
+            runs.append((_form(model, slots), []))
+        runs[-1][1].append(model)
+    return runs, [numbers[id(source)] for source in kept]
 
 
-def _words(source: Modelish, slots: int) -> Words:
-    """The words of a model that is found to be right."""
-    if isinstance(source, Model):
-        check(source)
-        model = source
-    else:
-        model = load(source)
-    words = Words(model.rounded)
+def _form(model: Model, slots: int) -> Words:
+    """The instructions of a model that is found to be right."""
+    words = Words(model)
     for instruction in model.instructions:
         instruction.pack(words)
     _within("ComputeBufferTooLarge", "slots of compute buffer", words.compute_size, slots)
     _within("TooManyWords", "words", words.count, MOST)
+    return words
+
+
+def _starts(runs: Sequence[tuple[Words, Population]]) -> list[int]:
+    """The first word of each model."""
+    counts = (form.count for form, models in runs for _ in range(len(models)))
+    return list(accumulate(counts, initial=0))
+
+
+def _written(runs: Sequence[tuple[Words, Population]]) -> FloatArray:
+    words = np.empty(sum(form.count * len(models) for form, models in runs), np.float32)
+    at = 0
+    for form, models in runs:
+        end = at + form.count * len(models)
+        form.write(words[at:end].reshape(len(models), form.count), models)
+        at = end
     return words
 
 
@@ -109,7 +143,7 @@ def _within(kind: str, what: str, required: int, most: int) -> None:
 
 
 class Words:
-    """What an instruction's ``pack`` writes to: the instructions and lists of one model.
+    """What an instruction's ``pack`` writes to: the instructions and lists of like models.
 
     Every method but ``write`` appends one instruction; buffers, weights, parameters and maps are
     given by their numbers.
@@ -216,29 +250,31 @@ class Words:
 
     # -- words -------------------------------------------------------------------------------------
 
-    def write(self, words: FloatArray) -> None:
-        """Write the model to an array of ``count`` words."""
+    @np.errstate(over="ignore")  # a float64 weight beyond float32 is infinity there
+    def write(self, words: FloatArray, models: Population) -> None:
+        """Write models of this structure to an array of (models, ``count``)."""
         model, bits = self.model, words.view(np.int32)
         weights_at = opcodes.HEADER + opcodes.INSTRUCTION * len(self._instructions)
         weights, parameters = self._matrices[-1], self._vectors[-1]
-        bits[: opcodes.HEADER] = (
+        bits[:, : opcodes.HEADER] = (
             opcodes.MAGIC, opcodes.VERSION,
             model.input_size, model.output_size, self.compute_size,
             len(self._instructions), opcodes.HEADER,
             weights_at, weights, weights_at + weights, parameters,
             model.output_start, self.count,
         )  # fmt: skip
-        table = bits[opcodes.HEADER : weights_at].reshape(-1, opcodes.INSTRUCTION)
-        table[...] = np.array(self._instructions, np.int32).reshape(table.shape)
+        bits[:, opcodes.HEADER : weights_at] = np.array(self._instructions, np.int32).ravel()
         arrays: list[npt.NDArray[Any]] = []
-        for matrix, bias in zip(model.weights, model.bias, strict=True):
-            arrays += [matrix.ravel(), bias]
-        arrays += [*model.parameters, *self._lists]
+        for matrix, bias in zip(models.weights, models.bias, strict=True):
+            _, outputs, inputs = matrix.shape
+            arrays += [matrix.reshape(len(models), outputs * inputs), bias]
+        arrays += [*models.parameters, *self._lists]
         at = weights_at
         for array in arrays:
-            held = words if array.dtype == np.float32 else bits
-            held[at : at + array.size] = array
-            at += array.size
+            held = words if array.dtype.kind == "f" else bits
+            end = at + array.shape[-1]
+            held[:, at:end] = array
+            at = end
 
     def _append(self, opcode: int, source: int, target: int, *fields: int) -> None:
         """An instruction over two whole buffers, the size being the target's."""

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from instjit.ops import MultiplyBufferHeads as MultiplyBufferHeads
     from instjit.ops import MultiplyElementwiseBuffers as MultiplyElementwiseBuffers
     from instjit.ops import ReduceSum as ReduceSum
+    from instjit.population import Population as Population
     from instjit.table import generate_features as generate_features
     from instjit.validate import validate as validate
 
@@ -89,6 +90,7 @@ _HOMES = {
         "ClipElementwise Copy CopyMasked Dot Instruction MapTransform MulElementwise "
         "MultiplyBufferHeads MultiplyElementwiseBuffers ReduceSum"
     ),
+    "population": "Population",
     "table": "generate_features",
     "validate": "validate",
 }

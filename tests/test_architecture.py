@@ -38,7 +38,7 @@ LAYERS = (
     {"reference", "formats", "passes", "content"},
     {"validation_rows", "table"},
     {"validate"},
-    {"load", "compose", "retrained", "convert"},
+    {"load", "compose", "population", "retrained", "convert"},
     {"kernels", "gpu", "threads"},
     {"variant"},
     {"launch"},
