@@ -15,11 +15,13 @@ from instjit.errors import InputError, Problem
 from instjit.inputs import as_line, as_rows
 from instjit.kernels import driver
 from instjit.kernels.emit import Source
+from instjit.kernels.packing import Floats, Integers
 from instjit.kernels.target import Level
 from instjit.launch import run_batch
 from instjit.lower import Variant
 from instjit.model import Model
 from instjit.passes import Pass
+from instjit.population import Population, as_population
 from instjit.variant import Compiled
 
 FLOAT32 = np.dtype(np.float32)
@@ -207,6 +209,46 @@ class Kernel:
         frozen in.
         """
         return self._variant("output").inline
+
+    @property
+    def inline_of_constants(self) -> Any:
+        """``f(x_row, out_row, k, n)``: as ``inline``, for the model whose constants are passed.
+
+        They are this kernel's ``constants``, or a row of ``constants_of`` and its ``n``: float32
+        and int32 C-contiguous arrays of one dimension. One function serves all models of one
+        structure, a different one at every call if need be. Raises ValueError for rows or constants
+        of a wrong length.
+        """
+        return self._variant("output").inline_of_constants
+
+    @property
+    def constants(self) -> tuple[Floats, Integers]:
+        """The packed constants ``k`` and ``n`` of this model, read-only."""
+        form = self._variant("output")
+        return form.k, form.n
+
+    def constants_of(self, models: Population | Iterable[Model]) -> tuple[Floats, Integers]:
+        """The constants of many models for ``inline_of_constants``.
+
+        Parameters
+        ----------
+        models
+            Models with this one's buffers, instructions, features, maps and shapes of constants. Of
+            a ``Population`` the arrays are taken as they are, in one step.
+
+        Returns
+        -------
+        ``k``, a new (models, floats) float32 array with the constants of a model in each row, and
+        ``n``, which all of them share.
+
+        Raises
+        ------
+        InputError
+            StructureMismatch, or InputType for anything but models.
+        """
+        several = as_population(self.model, models)
+        form = self._variant("output")
+        return form.constants_of(several), form.n
 
     def dump(self, form: str = "llvm") -> str:
         """Compiled code of the batch function: "llvm" or "asm".

@@ -9,13 +9,15 @@ from functools import cached_property
 from typing import Any
 
 from instjit.cost import Cost
-from instjit.kernels import build, emit, layout, target
+from instjit.kernels import build, emit, layout, population, target
 from instjit.kernels.emit import Source
+from instjit.kernels.layout import Layout
 from instjit.kernels.packing import Floats, Integers
 from instjit.kernels.target import Level
 from instjit.lower import Variant, lower
 from instjit.model import Model
 from instjit.passes import Pass, apply
+from instjit.population import Population
 from instjit.program import Program
 
 SECONDS_PER_FLOP = 1.5e-11
@@ -32,6 +34,8 @@ class Compiled:
         What the model became.
     level
         The blocking, with the tile height that fits the cache.
+    places
+        Where constants lie.
     k, n
         The packed constants; the functions take their addresses.
     lanes, scratch
@@ -46,12 +50,12 @@ class Compiled:
         self.program: Program = apply(lower(model, variant), passes)
         share = 2 * cost.multiply_adds / max(1, cost.flops + cost.moved)
         self.level = target.fitted(level, self.program.slots, share)
-        places = layout.layout(self.program, model)
+        self.places: Layout = layout.layout(self.program, model)
         kinds = [instruction.kind for instruction in model.instructions]
-        self.source: Source = emit.emit(self.program, places, self.level, variant, kinds)
+        self.source: Source = emit.emit(self.program, self.places, self.level, variant, kinds)
         self.k: Floats
         self.n: Integers
-        self.k, self.n = layout.bind(self.program, model, places, self.level.panel)
+        self.k, self.n = layout.bind(self.program, model, self.places, self.level.panel)
         self.k_address = int(self.k.ctypes.data)
         self.n_address = int(self.n.ctypes.data)
         self.lanes = self.level.lanes
@@ -82,6 +86,15 @@ class Compiled:
     def inline(self) -> Any:
         """A Numba function f(x_row, out_row) with the constants frozen in."""
         return build.inline_function(self.source, self.k, self.n)
+
+    @cached_property
+    def inline_of_constants(self) -> Any:
+        """A Numba function f(x_row, out_row, k, n)."""
+        return build.inline_function_of_constants(self.source, self.k.size, self.n.size)
+
+    def constants_of(self, models: Population) -> Floats:
+        """The arrays ``k`` of models of this structure and with these maps, (models, floats)."""
+        return population.bind_all(models, self.places, self.level.panel, self.k)
 
     def warm(self) -> None:
         """Compile the batch function, and what runs it if no kernel has yet."""

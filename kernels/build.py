@@ -43,7 +43,7 @@ def inline_function(source: Source, k: Floats, n: Integers) -> Any:
     """
     import numba
 
-    row = _once(source, "inline", lambda: _jitted(source, "row", [], rows=True, nogil=False))
+    row = _inlined_row(source)
 
     @numba.njit(error_model="numpy")
     def inline(x: Any, out: Any) -> None:
@@ -51,6 +51,21 @@ def inline_function(source: Source, k: Floats, n: Integers) -> Any:
             raise ValueError("inline(x, out): x or out has another length than the model takes")
 
     return inline
+
+
+def inline_function_of_constants(source: Source, floats: int, integers: int) -> Any:
+    """``f(x_row, out_row, k, n)``: as ``inline_function``, for constants of those many entries.
+
+    One function serves all models of one structure whose tables are as long.
+    """
+    from instjit.kernels.constants import with_constants
+
+    form = f"inline of {floats} and {integers}"
+    return _once(source, form, lambda: with_constants(_inlined_row(source), floats, integers))
+
+
+def _inlined_row(source: Source) -> Function:
+    return _once(source, "inline", lambda: _jitted(source, "row", [], rows=True, nogil=False))
 
 
 def _once(source: Source, form: str, make: Callable[[], T]) -> T:
