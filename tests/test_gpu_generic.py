@@ -53,24 +53,6 @@ def test_in_the_simulator_a_launch_runs_a_model_per_thread() -> None:
     assert found == {"models": {"random": 100, "golden": len(GOLDEN)}, "wrong": []}
 
 
-EXAMPLE = """
-import numpy as np
-import simulate_cuda as example
-starts = np.random.default_rng(0).uniform(-0.05, 0.05, (8, 4)).astype(np.float32)
-steps, _ = example.on_gpu(example.nets(), np.arange(8) % 4, starts)
-print(*steps)
-"""
-
-
-def test_the_example_balances_with_the_trained_net_and_not_with_every_other() -> None:
-    folder = str(HERE.parent / "examples" / "simulation")
-    result = simulated("-c", EXAMPLE, folder)
-    assert result.returncode == 0, result.stderr
-    steps = [int(word) for word in result.stdout.split()]
-    assert steps[0::4] == [500, 500]
-    assert max(steps[3::4]) < 500
-
-
 def simulated(*arguments: str) -> subprocess.CompletedProcess[str]:
     """A Python process with the simulator; the last argument is a folder to import from."""
     *arguments, folder = arguments

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cartpole import ANGLE_LIMIT, LONGEST_EPISODE, POSITION_LIMIT, START, step
+from cartpole import LONGEST_EPISODE, START, physics
 from numba import njit, prange
 
 import instjit
 
 POLICY = Path(__file__).parent / "policy.json"
-advance = njit(step)
+advance, upright = map(njit, physics(np.float32))
 
 
 @njit
@@ -44,7 +44,7 @@ def simulation(policy: Callable[..., None]) -> Callable[..., Any]:
                 state[0], state[1], state[2], state[3] = advance(
                     state[0], state[1], state[2], state[3], push[0]
                 )
-                if abs(state[0]) > POSITION_LIMIT or abs(state[2]) > ANGLE_LIMIT:
+                if not upright(state[0], state[2]):
                     break
                 steps[episode] += 1
         return steps

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cartpole import ANGLE_LIMIT, LONGEST_EPISODE, POSITION_LIMIT, START, step
+from cartpole import LONGEST_EPISODE, START, physics
 from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
@@ -21,6 +21,7 @@ HIDDEN = 8
 GENERATIONS, NETS, BEST, EPISODES = 20, 64, 12, 16
 SIZE = HIDDEN * 4 + HIDDEN + HIDDEN + 1
 
+step, upright = physics(np.float64)
 Array = NDArray[np.float64]
 
 
@@ -40,7 +41,7 @@ def survival(nets: Array, starts: Array) -> Array:
         inner = np.tanh(np.einsum("nhi,ine->nhe", hidden, state) + bias[:, :, None])
         push = np.tanh(np.einsum("nh,nhe->ne", output, inner) + last)
         state = np.stack(step(state[0], state[1], state[2], state[3], push))
-        alive &= (np.abs(state[0]) <= POSITION_LIMIT) & (np.abs(state[2]) <= ANGLE_LIMIT)
+        alive &= upright(state[0], state[2])
         if not alive.any():
             break
         steps += alive
