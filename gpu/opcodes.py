@@ -20,6 +20,9 @@ Weights hold, for each matrix, its rows and then its bias; parameters every vect
 instruction has eight words: opcode, input slot, output slot, size, a, b, c, scratch slot. Slots
 count from the start of the compute buffer, offsets from the start of their section.
 
+Models of one structure and with the same maps differ in the words of their weights and parameters
+alone, so who writes there puts another model in the place of one.
+
 ==  ============  ============  ======================================================
 op  is            size          a, b, c, scratch
 ==  ============  ============  ======================================================

@@ -183,6 +183,7 @@ OTHERS = {
     "widths": (NET, dense(4, 8, 2)),
     "activation": (NET, dense(4, 9, 2, last=None)),
     "features": (NET, variant(NET, 1, features=["a", "b", "c", "d"], feature_size=None)),
+    "names": tuple(variant(NET, 1, features=["a", "b", "c", name]) for name in "de"),
     "dtype": (NET, variant(NET, 1, dtype="float64")),
     "faulty": (NET, ij.Model(NET.buffers, NET.instructions, NET.weights[:1], feature_size=4)),
     "ragged": (
