@@ -214,6 +214,8 @@ def _shapes(model: Model) -> list[tuple[int, ...]]:
 
 
 def _stacked(arrays: Sequence[FloatArray]) -> FloatArray:
+    if len(arrays) == 1:  # of a large model no second copy is made
+        return arrays[0][None]
     return np.concatenate(arrays).reshape(len(arrays), *arrays[0].shape)
 
 
