@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from instjit import launch
 from instjit import threads as thread_count
 from instjit.arithmetic import FloatArray
 from instjit.cost import Cost, cost
 from instjit.counted import whole
 from instjit.errors import InputError, Problem
 from instjit.inputs import as_line, as_rows
-from instjit.kernels import driver
 from instjit.kernels.emit import Source
 from instjit.kernels.packing import Floats, Integers
 from instjit.kernels.target import Level
-from instjit.launch import run_batch
 from instjit.lower import Variant
 from instjit.model import Model
 from instjit.passes import Pass
 from instjit.population import Population, as_population
 from instjit.variant import Compiled
+
+if TYPE_CHECKING:
+    from instjit.kernels.direct import Direct
 
 FLOAT32 = np.dtype(np.float32)
 
@@ -47,8 +49,17 @@ class Kernel:
     """
 
     __slots__ = (
-        "__weakref__", "_level", "_passes", "_row", "_threads", "_variants",
-        "cost", "input_size", "model", "output_size", "required_memory",
+        "__weakref__",
+        "_direct",
+        "_level",
+        "_passes",
+        "_threads",
+        "_variants",
+        "cost",
+        "input_size",
+        "model",
+        "output_size",
+        "required_memory",
     )  # fmt: skip
 
     model: Model
@@ -58,7 +69,7 @@ class Kernel:
     required_memory: int
     _level: Level
     _passes: tuple[Pass, ...]
-    _row: tuple[Any, int, int, int] | None
+    _direct: Direct | None
     _threads: int | None
     _variants: dict[Variant, Compiled]
 
@@ -75,7 +86,7 @@ class Kernel:
             "_passes": passes,
             "_threads": threads,
             "_variants": {},
-            "_row": None,
+            "_direct": None,
         }.items():
             object.__setattr__(self, name, value)
 
@@ -136,12 +147,16 @@ class Kernel:
             InputShape, ValidationInputSizeMismatch: the shape of ``X``. InvalidThreadCount.
             InvalidSliceRange, SliceRangeOutOfBounds: ``slots``. OutputMismatch: ``out``.
         """
+        if slots is None and threads is None:
+            done: FloatArray | None = (self._direct or self._prepare_direct()).rows(X, out)
+            if done is not None:
+                return done
         usable = thread_count.checked(threads, self._threads)
         start, stop = (0, self.output_size) if slots is None else self._checked_slots(slots)
         rows = X if _is_rows(X, self.input_size) else as_rows(self.model, X)
         result = _output(out, (len(rows), stop - start))
         form = self._variant("output" if slots is None else "slots")
-        run_batch(form, rows, result, start, stop, usable)
+        launch.run_batch(form, rows, result, start, stop, usable)
         return result
 
     __call__ = predict
@@ -161,17 +176,17 @@ class Kernel:
         InputError
             As ``predict``.
         """
-        call, code, k, n = self._row or self._prepare_row()
-        if out is None:
-            out = np.empty(self.output_size, np.float32)
-        if type(x) is np.ndarray and x.dtype is FLOAT32:
-            try:
-                if call(code, x, out, k, n):
-                    return out
-            except TypeError:  # strides, dimensions or a kind of ``out`` that are not compiled for
-                pass
-        call(code, as_line(self.model, x), _output(out, (self.output_size,)), k, n)
-        return out
+        direct = self._direct or self._prepare_direct()
+        done: FloatArray | None = direct.row(x, out)
+        if done is not None:
+            return done
+        line = as_line(self.model, x)
+        result = _output(out, (self.output_size,))
+        if direct.row(line, result) is None:
+            launch.run_batch(
+                self._variant("output"), line[None], result[None], 0, self.output_size, 1
+            )
+        return result
 
     def single(self, x: Any) -> float:
         """Last element of the output of one row."""
@@ -198,7 +213,7 @@ class Kernel:
         """
         usable = thread_count.checked(threads, self._threads)
         flat = _flat_rows(buffer, self.required_memory)
-        run_batch(self._variant("buffer"), flat, flat, 0, self.required_memory, usable)
+        launch.run_batch(self._variant("buffer"), flat, flat, 0, self.required_memory, usable)
         return buffer
 
     @property
@@ -288,7 +303,7 @@ class Kernel:
         Parameters
         ----------
         forms
-            "row", "slots", "buffer", besides the batch function.
+            "slots", "buffer", besides batches and rows ("row"), which are always compiled.
 
         Raises
         ------
@@ -296,14 +311,13 @@ class Kernel:
             UnknownForm.
         """
         self._variant("output").warm()
+        self._prepare_direct()
         for form in forms:
-            if form == "row":
-                self._prepare_row()
-            elif form == "slots":
+            if form == "slots":
                 self._variant("slots").warm()
             elif form == "buffer":
                 self._variant("buffer").warm()
-            else:
+            elif form != "row":
                 sentence = f'warm takes "row", "slots" or "buffer", not {form!r}'
                 raise InputError(Problem("UnknownForm", sentence, fields={"form": form}))
 
@@ -314,11 +328,11 @@ class Kernel:
             known = self._variants.setdefault(variant, made)
         return known
 
-    def _prepare_row(self) -> tuple[Any, int, int, int]:
+    def _prepare_direct(self) -> Direct:
         form = self._variant("output")
-        call = (driver.single(), form.row_address, form.k_address, form.n_address)
-        object.__setattr__(self, "_row", call)
-        return call
+        direct = form.direct(int(launch.PARALLEL_SECONDS / form.tile_seconds))
+        object.__setattr__(self, "_direct", direct)
+        return direct
 
     def _checked_slots(self, slots: tuple[int, int]) -> tuple[int, int]:
         try:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from contextlib import nullcontext
 
 import numpy as np
 from numba.np.ufunc import parallel
 
 from instjit import threads
 from instjit.arithmetic import FloatArray
-from instjit.kernels import driver
+from instjit.kernels.driver import Batch, run
 from instjit.variant import Compiled
 
-PARALLEL_SECONDS = 20e-6
-"""Work on one thread from which a second one is woken: a hand-over takes 2 to 4 us."""
+PARALLEL_SECONDS = 60e-6
+"""Work on one thread from which a second one is woken: getting there takes 15 us."""
 
 PIECES = 64
-"""Claims of each thread in a large batch: what a thread that loses its core can hold up is one."""
+"""Claims of each thread in a section: what a thread that loses its core can hold up is one."""
+
+SECTION_SECONDS = 0.05
+"""Rough time of the work between two looks at signals: a slow machine may take four times as long,
+and Ctrl-C is to be answered within 0.2 s."""
 
 
 def run_batch(
@@ -40,25 +44,19 @@ def run_batch(
     shared = False
     if np.may_share_memory(rows, out):
         rows, shared = _apart(rows, out)
-    total = -(-count // form.lanes)
-    fixed = (
-        form.tiles_address,
-        rows,
-        out,
-        shared,
-        start,
-        stop,
-        form.k_address,
-        form.n_address,
+    batch = Batch(
+        form.tiles_address, rows, out, shared, start, stop, form.k_address, form.n_address,
         form.scratch,
-        total,
-    )
+    )  # fmt: skip
+    total = -(-count // form.lanes)
+    workers = 1
     if count * form.row_seconds > PARALLEL_SECONDS and usable != 1 and not _Forked.serial:
         workers = min(total, threads.available(), usable or total)
-        if workers > 1:
-            _run_parallel(fixed, total, workers)
-            return
-    driver.serial()(*fixed, 1, total, np.zeros(1, np.int64))
+    section = max(1, int(SECTION_SECONDS * workers / form.tile_seconds))
+    with threads.limited(workers) if workers > 1 else nullcontext(1) as granted:
+        grain = max(1, -(-min(section, total) // (granted * PIECES)))
+        for first in range(0, total, section):
+            run(batch, first, min(first + section, total), granted, grain)
 
 
 class _Forked:
@@ -77,12 +75,6 @@ class _Forked:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_Forked.mark)
-
-
-def _run_parallel(fixed: tuple[Any, ...], total: int, workers: int) -> None:
-    with threads.limited(workers) as granted:
-        grain = max(1, -(-total // (granted * PIECES)))
-        driver.parallel()(*fixed, granted, grain, np.zeros(1, np.int64))
 
 
 def _apart(rows: FloatArray, out: FloatArray) -> tuple[FloatArray, bool]:

@@ -6,7 +6,7 @@ The driver is imported where it is called: it brings Numba, and a source can be 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from instjit.cost import Cost
 from instjit.kernels import build, emit, layout, population, target
@@ -19,6 +19,9 @@ from instjit.model import Model
 from instjit.passes import Pass, apply
 from instjit.population import Population
 from instjit.program import Program
+
+if TYPE_CHECKING:
+    from instjit.kernels.direct import Direct
 
 SECONDS_PER_FLOP = 1.5e-11
 SECONDS_PER_SLOT = 1.0e-10
@@ -40,8 +43,8 @@ class Compiled:
         The packed constants; the functions take their addresses.
     lanes, scratch
         Rows of a tile, and floats of its scratch.
-    row_seconds
-        A rough time of one row on one core.
+    row_seconds, tile_seconds
+        Rough times on one core of one row of a batch, and of a tile.
     """
 
     def __init__(
@@ -61,7 +64,10 @@ class Compiled:
         self.lanes = self.level.lanes
         self.scratch = self.program.slots * self.lanes
         columns = self.program.width_in + self.program.width_out
-        self.row_seconds = cost.flops * SECONDS_PER_FLOP + (cost.moved + columns) * SECONDS_PER_SLOT
+        self.row_seconds = (
+            max(1, cost.flops) * SECONDS_PER_FLOP + (cost.moved + columns) * SECONDS_PER_SLOT
+        )
+        self.tile_seconds = self.lanes * self.row_seconds
 
     @cached_property
     def tiles(self) -> Any:
@@ -82,6 +88,14 @@ class Compiled:
 
         return driver.address_of(build.row_function(self.source))
 
+    def direct(self, most_tiles: int) -> Direct:
+        """Calls from Python that convert nothing, of so many tiles at most."""
+        from instjit.kernels.direct import Direct, Shape
+
+        shape = Shape(self.program.width_in, self.program.width_out, self.lanes, self.scratch)
+        code = {"tiles": self.tiles_address, "row": self.row_address}
+        return Direct(code, self.k_address, self.n_address, shape, most_tiles)
+
     @cached_property
     def inline(self) -> Any:
         """A Numba function f(x_row, out_row) with the constants frozen in."""
@@ -97,11 +111,8 @@ class Compiled:
         return population.bind_all(models, self.places, self.level.panel, self.k)
 
     def warm(self) -> None:
-        """Compile the batch function, and what runs it if no kernel has yet."""
-        from instjit import threads
+        """Compile what a batch needs, and what runs it if no kernel has yet."""
         from instjit.kernels import driver
 
-        driver.serial()
-        if threads.available() > 1:
-            driver.parallel()
+        driver.prepare()
         _ = self.tiles_address

@@ -67,6 +67,13 @@ def test_any_batch_size_and_number_of_threads(
         assert same_bits(part, rows[first : first + count])
 
 
+@pytest.mark.parametrize("count", [1, 2, 16, 17, 31, 32, 33, 48, 49, 64, 65])
+def test_rows_straight_to_machine_code(count, kernel, rows, wanted) -> None:
+    call = kernel._variant("output").direct(100).rows
+    result = guarded((count, kernel.output_size), lambda out: call(rows[:count], out))
+    assert same_bits(result, wanted[:count])
+
+
 @pytest.mark.parametrize("chunk", [1, 7, 32, 100, 333])
 def test_any_chunking(chunk, kernel, rows, wanted) -> None:
     parts = [kernel.predict(rows[first : first + chunk]) for first in range(0, ROWS, chunk)]

@@ -16,6 +16,7 @@ from instjit import launch
 from instjit.arithmetic import NumpyArithmetic
 from instjit.functions import FUNCTIONS
 from instjit.kernels import build, driver, emit, layout
+from instjit.kernels.direct import Direct, Shape
 from instjit.kernels.target import LEVELS, detect
 from instjit.program import Column, Map, Program, Read, View, call
 from instjit.threads import limited
@@ -47,23 +48,27 @@ class Elementwise:
         self.source = emit.emit(program, places, LEVELS[level], "output", [])
         self.k, self.n = layout.bind(program, model, places, LEVELS[level].panel)
         self.tiles = driver.address_of(build.tiles_function(self.source))
-        self.single = driver.address_of(build.row_function(self.source))
         self.lanes = LEVELS[level].lanes
         self.scratch = program.slots * self.lanes
+        code = {
+            "tiles": self.tiles,
+            "row": driver.address_of(build.row_function(self.source)),
+        }
+        shape = Shape(arity, count, self.lanes, self.scratch)
+        self.direct = Direct(code, self.k.ctypes.data, self.n.ctypes.data, shape, 0)
         self.count = count
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         out = np.full((len(rows), self.count), np.nan, np.float32)
-        tiles = -(-len(rows) // self.lanes)
         places = (self.k.ctypes.data, self.n.ctypes.data)
-        fixed = (self.tiles, rows, out, False, 0, self.count, *places, self.scratch, tiles)
+        batch = driver.Batch(self.tiles, rows, out, False, 0, self.count, *places, self.scratch)
         with limited(2) as granted:
-            driver.parallel()(*fixed, granted, 64, np.zeros(1, np.int64))
+            driver.run(batch, 0, -(-len(rows) // self.lanes), granted, 64)
         return out
 
     def row(self, x: np.ndarray) -> np.ndarray:
         out = np.full(self.count, np.nan, np.float32)
-        assert driver.single()(self.single, x, out, self.k.ctypes.data, self.n.ctypes.data)
+        assert self.direct.row(x, out) is out
         return out
 
 
