@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from instjit.errors import CompileError, Problem
-from instjit.gpu import build
-from instjit.gpu.arrays import stream_key
+from instjit.gpu import build, driver, staging
 from instjit.gpu.emit import GpuSource
+from instjit.gpu.scratch import Scratch
 from instjit.kernels.packing import Floats, Integers
 
 THREADS = 128
@@ -23,14 +23,11 @@ BLOCKS_EACH = 16
 SCRATCH_BLOCKS_EACH = 2
 """The same where each block takes global memory."""
 
-CHUNK_BYTES = 8 << 20
-"""Rows from the host travel in pieces of this size, in or out, whichever is larger."""
-
 SIMULATED_THREADS = 4
 """The simulator runs a Python thread for each CUDA thread."""
 
-PLAIN_SHARED = 48 * 1024
-"""Dynamic shared memory that a kernel has without asking."""
+_filters = threading.Lock()
+"""``warnings.catch_warnings`` changes what all threads see, so one thread at a time is in it."""
 
 
 def require() -> None:
@@ -71,6 +68,8 @@ class OnDevice:
         self.widths = widths
         self.k = cuda.to_device(np.ascontiguousarray(k))
         self.n = cuda.to_device(np.ascontiguousarray(n))
+        # such a copy may still be under way, and other packages' streams do not wait for it
+        cuda.default_stream().synchronize()
         self.kernel = build.kernel_function(source)
         self._processors = 1
         if not build.simulated():
@@ -78,11 +77,11 @@ class OnDevice:
             self._compile()
         each = SCRATCH_BLOCKS_EACH if source.scratch_floats else BLOCKS_EACH
         self._most_blocks = 2 if build.simulated() else self._processors * each
-        # A launch that still runs uses the scratch, so launches on other streams get their own.
-        self._scratch: dict[Any, Any] = {}
+        self._scratch: Scratch | None = None
+        if source.scratch_floats:
+            self._scratch = Scratch(source.scratch_floats * self._most_blocks)
         self._none = cuda.device_array(1, np.float32)
-        self._staging: _Staging | None = None
-        self._lock = threading.Lock()
+        self._number = current()
 
     def launch(self, x: Any, y: Any, stream: Any) -> None:
         """Run on device arrays (rows, columns); returns before the kernel is done."""
@@ -99,38 +98,30 @@ class OnDevice:
         blocks = min(self._most_blocks, -(-rows // tile.rows))
         shape = (tile.lanes, tile.groups)
         run = self._configured(blocks, shape, stream, self.source.shared_bytes)
-        run(*self._flat(x, y), rows, self.k, self.n, self._scratch_of(stream))
+        arguments = (*self._flat(x, y), rows, self.k, self.n)
+        if self._scratch is None:
+            run(*arguments, self._none)
+            return
+        with self._scratch.taken(stream) as scratch:
+            run(*arguments, scratch)
 
     def _configured(self, *launch: Any) -> Any:
         """The kernel for a grid; Numba warns of a small one, which few rows are meant to be."""
         from numba.core.errors import NumbaPerformanceWarning
 
-        with warnings.catch_warnings():
+        with _filters, warnings.catch_warnings():
             warnings.simplefilter("ignore", NumbaPerformanceWarning)
             return self.kernel[launch]
 
-    def from_host(self, rows: Floats, out: Floats, stream: Any) -> None:
+    def from_host(self, rows: Floats, out: Floats) -> None:
         """Run on host arrays, piece by piece; copies of one piece overlap the work on another."""
-        with self._lock:
-            if self._staging is None:
-                self._staging = _Staging(self.widths)
-            self._staging.run(self, rows, out, stream)
+        with staging.borrowed(self._number) as slots:
+            slots.run(self, rows, out)
 
     def _flat(self, x: Any, y: Any) -> tuple[Any, Any]:
         """As one dimension; an empty row is a place that nobody reads."""
         flat_x, flat_y = (a.reshape(a.size) if a.size else self._none for a in (x, y))
         return flat_x, flat_y
-
-    def _scratch_of(self, stream: Any) -> Any:
-        from numba import cuda
-
-        if not self.source.scratch_floats:
-            return self._none
-        key = stream_key(stream)
-        if key not in self._scratch:
-            floats = self.source.scratch_floats * self._most_blocks
-            self._scratch[key] = cuda.device_array(floats, np.float32)
-        return self._scratch[key]
 
     def _compile(self) -> None:
         """Compile now, and ask for the shared memory that the kernel takes."""
@@ -145,84 +136,5 @@ class OnDevice:
         except NumbaError as error:
             sentence = f"Numba cannot compile the kernel of {self.source.digest[:16]}: {error}"
             raise CompileError(Problem("CompilationFailed", sentence)) from error
-        if self.source.shared_bytes > PLAIN_SHARED:
-            _allow_shared(compiled, self.source.shared_bytes)
-
-
-class _Staging:
-    """Two pieces under way at a time: page-locked host arrays, device arrays, a stream each."""
-
-    def __init__(self, widths: tuple[int, int]) -> None:
-        from numba import cuda
-
-        self.height = max(1, CHUNK_BYTES // (4 * max(1, *widths)))
-        self.streams = [cuda.stream() for _ in range(2)]
-        self.pieces: list[tuple[Any, Any, Any, Any]] = []
-        self.widths = widths
-
-    def run(self, form: OnDevice, rows: Floats, out: Floats, stream: Any) -> None:
-        """All rows; on the caller's stream alone where there is one."""
-        self._grow(min(len(rows), self.height))
-        height = len(self.pieces[0][0])
-        waiting: list[tuple[int, int] | None] = [None, None]
-        starts = range(0, len(rows), height)
-        streams = [stream or own for own in self.streams]
-        try:
-            for number, start in enumerate(starts):
-                slot = number % 2
-                self._finish(slot, waiting, streams[slot], out)
-                stop = min(start + height, len(rows))
-                self._start(slot, form, rows[start:stop], streams[slot])
-                waiting[slot] = (start, stop)
-            for slot in ((len(starts) % 2), (len(starts) + 1) % 2):
-                self._finish(slot, waiting, streams[slot], out)
-        except BaseException:
-            for used in streams:  # or copies still under way would land in the next call's pieces
-                used.synchronize()
-            raise
-
-    def _start(self, slot: int, form: OnDevice, rows: Floats, stream: Any) -> None:
-        held_x, held_y, x, y = (array[: len(rows)] for array in self.pieces[slot])
-        np.copyto(held_x, rows)
-        x.copy_to_device(held_x, stream=stream)
-        form.launch(x, y, stream)
-        y.copy_to_host(held_y, stream=stream)
-
-    def _finish(
-        self, slot: int, waiting: list[tuple[int, int] | None], stream: Any, out: Floats
-    ) -> None:
-        span = waiting[slot]
-        if span is not None:
-            stream.synchronize()
-            out[span[0] : span[1]] = self.pieces[slot][1][: span[1] - span[0]]
-            waiting[slot] = None
-
-    def _grow(self, height: int) -> None:
-        from numba import cuda
-
-        if self.pieces and len(self.pieces[0][0]) >= height:
-            return
-        self.pieces = []
-        for _ in range(2):
-            shapes = [(height, max(1, width)) for width in self.widths]
-            held = [cuda.pinned_array(shape, np.float32) for shape in shapes]
-            there = [cuda.device_array(shape, np.float32) for shape in shapes]
-            self.pieces.append((*held, *there))
-
-
-def _allow_shared(compiled: Any, count: int) -> None:
-    """Let a kernel have more than 48 KB of dynamic shared memory; numba-cuda has no call for it."""
-    from numba import cuda
-
-    if cuda.implementation != "NVIDIA":
-        sentence = (
-            f"the kernel takes {count} bytes of shared memory, Numba's own CUDA target gives "
-            f"{PLAIN_SHARED}: {build.INSTALL}"
-        )
-        raise CompileError(Problem("Unsupported", sentence, fields={"shared_bytes": count}))
-    from numba.cuda.cudadrv import driver
-
-    function = compiled._codelibrary.get_cufunc()
-    attributes = driver.binding.CUfunction_attribute
-    attribute = attributes.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-    driver.driver.cuKernelSetAttribute(attribute, count, function.handle, function.device.id)
+        if self.source.shared_bytes:
+            driver.allow_shared(compiled, self.source.shared_bytes)

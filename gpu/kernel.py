@@ -11,7 +11,7 @@ import numpy as np
 from instjit.arithmetic import FloatArray
 from instjit.cost import Cost, cost
 from instjit.errors import CompileError, InputError, Problem
-from instjit.gpu import arrays, build, device, layout
+from instjit.gpu import arrays, build, device, layout, streams
 from instjit.gpu.emit import Form, GpuSource, emit
 from instjit.gpu.tensor_form import Precision
 from instjit.gpu.tile import SHARED_BYTES, Tile
@@ -108,14 +108,18 @@ class CudaKernel:
         Parameters
         ----------
         X
-            (rows, input_size) on the host, as ``Kernel.predict`` takes it; or on the device: a
-            float32 C-contiguous array of numba-cuda, CuPy, Torch or anything else with
+            (rows, input_size) on the host, as ``Kernel.predict`` takes it; or on the current
+            device: a float32 C-contiguous array of numba-cuda, CuPy, Torch or anything else with
             ``__cuda_array_interface__`` or DLPack, which is read in place.
         out
-            Array of the result's shape to write to, where ``X`` is: float32, C-contiguous.
+            Array of the result's shape to write to, where ``X`` is: float32, C-contiguous. It may
+            be ``X`` itself; where it shares memory with ``X`` otherwise, ``X`` is copied first.
         stream
-            Stream to run on: one of Numba, CuPy or Torch, or its address. Results on the device are
-            there when the stream has got so far; without one, work goes to the default stream.
+            Stream to run on: one of Numba, CuPy or Torch, or its address; without one, Numba's
+            default stream. Results on the device are there when the stream has got so far. Arrays
+            that name a stream, as those of CuPy and Numba do, are kept in order with theirs as
+            well; those of Torch name none, so pass the one that made them if it is not the
+            default. For host arrays the call first waits for what is on the stream.
 
         Returns
         -------
@@ -128,14 +132,17 @@ class CudaKernel:
             NoCuda: no driver or no device.
         InputError
             InputShape, InputType, ValidationInputSizeMismatch: ``X``. OutputMismatch: ``out``.
+            InputType: ``stream``.
         """
         if arrays.on_device(X):
             return self._on_device(X, out, stream)
+        if stream is not None:  # its work so far may write X or read out
+            self._await(stream)
         rows = as_rows(self.model, X)
         result = self._host_output(out, len(rows))
         here = self._here()
-        if len(rows) and self.output_size:
-            here.from_host(rows, result, arrays.stream_of(stream))
+        if len(rows):
+            here.from_host(rows, result)
         return result
 
     __call__ = predict
@@ -240,31 +247,48 @@ class CudaKernel:
                 self._there[number] = device.OnDevice(self.source, self.k, self.n, widths)
             return self._there[number]
 
-    def _on_device(self, X: Any, out: Any, stream: Any) -> Any:
-        here = self._here()
-        rows = arrays.device_rows(X, self.input_size, "X")
-        count = int(rows.shape[0])
-        used = arrays.stream_of(stream)
-        if out is None:
-            from numba import cuda
+    def _await(self, stream: Any) -> None:
+        from numba import cuda
 
-            out = cuda.device_array((count, self.output_size), np.float32, stream=used)
-        elif not arrays.on_device(out):
+        device.require()
+        used = streams.stream_of(stream, device.current()) or cuda.default_stream()
+        used.synchronize()
+
+    def _on_device(self, X: Any, out: Any, stream: Any) -> Any:
+        from numba import cuda
+
+        here, number = self._here(), device.current()
+        used = streams.stream_of(stream, number)
+        rows = arrays.device_rows(X, self.input_size, number, used, "X")
+        count = int(rows.shape[0])
+        if out is None:
+            out = result = cuda.device_array((count, self.output_size), np.float32, stream=used)
+        elif arrays.on_device(out):
+            result = arrays.device_rows(out, self.output_size, number, used, "out", count)
+        else:
             sentence = f"X is on the device, out is not: {type(out).__name__}"
             raise InputError(Problem("OutputMismatch", sentence))
-        here.launch(rows, arrays.device_rows(out, self.output_size, "out", count), used)
+        with streams.ordered(used, (rows.stream, result.stream)):
+            if arrays.overlapping(rows, result):
+                apart = cuda.device_array(rows.shape, np.float32, stream=used)
+                apart.copy_to_device(rows, stream=used)
+                rows = apart
+            here.launch(rows, result, used)
         return out
 
     def _host_output(self, out: Any, rows: int) -> FloatArray:
         shape = (rows, self.output_size)
         if out is None:
             return np.empty(shape, np.float32)
-        fits = isinstance(out, np.ndarray) and out.dtype == np.float32 and out.shape == shape
-        if not fits or not out.flags.carray:
-            sentence = (
-                f"out must be a writable C-contiguous float32 array of shape {shape} on the host, "
-                f"where X is, got {type(out).__name__}"
-            )
+        wanted = (
+            f"out must be a writable C-contiguous float32 array of shape {shape} on the host, "
+            "where X is"
+        )
+        if not isinstance(out, np.ndarray):
+            raise InputError(Problem("OutputMismatch", f"{wanted}, got {type(out).__name__}"))
+        if out.dtype != np.float32 or out.shape != shape or not out.flags.carray:
+            how = "" if out.flags.carray else ", not C-contiguous and writable"
+            sentence = f"{wanted}, got {out.dtype} {out.shape}{how}"
             raise InputError(Problem("OutputMismatch", sentence))
         found: FloatArray = out
         return found

@@ -21,7 +21,7 @@ from plain_run import same_bits
 
 import instjit as ij
 from instjit import reference
-from instjit.gpu import device
+from instjit.gpu import staging
 from instjit.gpu.kernel import CudaKernel
 
 ROWS = 3
@@ -63,7 +63,7 @@ KERNEL = CudaKernel(MODEL)
 
 def in_pieces() -> bool:
     """Rows from the host in five pieces, more in the second call than in the first."""
-    device.CHUNK_BYTES = 5 * 4 * 6
+    staging.CHUNK_BYTES = 5 * 4 * 6
     kernel = CudaKernel(MODEL)
     return same_bits(kernel.predict(X[:2]), WANTED[:2]) and same_bits(kernel.predict(X), WANTED)
 
