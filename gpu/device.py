@@ -69,7 +69,7 @@ class OnDevice:
         self.k = cuda.to_device(np.ascontiguousarray(k))
         self.n = cuda.to_device(np.ascontiguousarray(n))
         # such a copy may still be under way, and other packages' streams do not wait for it
-        cuda.default_stream().synchronize()
+        cuda.synchronize()
         self.kernel = build.kernel_function(source)
         self._processors = 1
         if not build.simulated():

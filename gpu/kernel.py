@@ -251,8 +251,11 @@ class CudaKernel:
         from numba import cuda
 
         device.require()
-        used = streams.stream_of(stream, device.current()) or cuda.default_stream()
-        used.synchronize()
+        used = streams.stream_of(stream, device.current())
+        if used:
+            used.synchronize()
+        else:
+            cuda.synchronize()
 
     def _on_device(self, X: Any, out: Any, stream: Any) -> Any:
         from numba import cuda

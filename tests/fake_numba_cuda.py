@@ -96,6 +96,7 @@ class Machine:
                 self._force(work)
 
     def finish(self) -> None:
+        """All that there is to do on the device."""
         for work in list(self.pending):
             self.wait(work, "finish", 0)
 
@@ -357,7 +358,7 @@ def installed(monkeypatch: Any, model: ij.Model, **options: Any) -> Iterator[Mac
         "to_device": _to_device,
         "pinned_array": _pinned,
         "stream": _stream,
-        "default_stream": lambda: Stream(LEGACY),
+        "synchronize": MACHINE.finish,
         "external_stream": _external_stream,
         "event": lambda timing=True: Event(),
         "from_cuda_array_interface": _from_interface,
