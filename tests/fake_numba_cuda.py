@@ -277,7 +277,7 @@ def _device_array(shape: Any, dtype: Any = np.float64, stream: Any = 0) -> Devic
 
 
 def _to_device(values: np.ndarray, stream: Any = 0) -> DeviceArray:
-    """The driver returns from such a copy when it has read the host's array, not when it is done."""
+    """The driver returns when it has read the host array, which may be before the copy is done."""
     array = _device_array(values.shape, values.dtype, stream)
     held = values.copy()
     MACHINE.put(stream, "to device", lambda: np.copyto(array.held, held))

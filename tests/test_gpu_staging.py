@@ -64,11 +64,16 @@ def test_a_piece_is_copied_while_the_one_before_is_computed(late, stream) -> Non
         assert copied < waits[piece // 2]
 
 
-def test_rows_that_a_stream_still_writes_are_waited_for(machine) -> None:
+@pytest.mark.parametrize(
+    ("stream", "handle"), [(torch_stream(0x7F00), 0x7F00), (torch_stream(0), 1), (0, 1)]
+)
+def test_rows_that_a_stream_still_writes_are_waited_for(machine, stream, handle) -> None:
     rows, out = np.zeros((23, 4)), np.zeros_like(WANTED)  # float64 is converted on the host
-    machine.put(0x7F00, "to host", lambda: np.copyto(rows, X))
-    machine.put(0x7F00, "to host", lambda: np.copyto(out, 7))
-    CudaKernel(MODEL).predict(rows, out, stream=torch_stream(0x7F00))
+    kernel = CudaKernel(MODEL)
+    kernel.warm()  # which waits for all there is
+    machine.put(handle, "to host", lambda: np.copyto(rows, X))
+    machine.put(handle, "to host", lambda: np.copyto(out, 7))
+    kernel.predict(rows, out, stream=stream)
     machine.finish()
     assert same_bits(out, reference.run(MODEL, rows))
 
