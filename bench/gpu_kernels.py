@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from numba import cuda, float32, uint64
+import numpy as np
+from numba import cuda, float32, int64, uint64
 
+from examples.simulation import cartpole
 from instjit import gpu
 
 CHAINS, UNROLLED = 8, 16  # of fma, for each turn of ``chained``
+
+# the cart-pole in float32, as policies compute; a Python float would make it float64
+GRAVITY, FORCE, TIME_STEP = (
+    np.float32(value) for value in (cartpole.GRAVITY, cartpole.FORCE, cartpole.TIME_STEP)
+)
+MASS = np.float32(cartpole.CART_MASS + cartpole.POLE_MASS)
+LEVER = np.float32(cartpole.POLE_MASS * cartpole.POLE_HALF_LENGTH)
+HALF_LENGTH, POLE_MASS = np.float32(cartpole.POLE_HALF_LENGTH), np.float32(cartpole.POLE_MASS)
+FOUR_THIRDS = np.float32(4.0 / 3.0)
+POSITION_LIMIT = np.float32(cartpole.POSITION_LIMIT)
+ANGLE_LIMIT = np.float32(cartpole.ANGLE_LIMIT)
 
 
 @cuda.jit
@@ -35,6 +49,24 @@ def copied(source: Any, target: Any) -> None:
     """One array to another, neighbours by neighbours."""
     for place in range(uint64(cuda.grid(1)), uint64(len(source)), uint64(cuda.gridsize(1))):
         target[place] = source[place]
+
+
+@cuda.jit
+def filled(target: Any, value: Any) -> None:
+    """One number everywhere."""
+    for place in range(uint64(cuda.grid(1)), uint64(len(target)), uint64(cuda.gridsize(1))):
+        target[place] = value
+
+
+@cuda.jit
+def count_nan(source: Any, found: Any) -> None:
+    """Add to ``found[0]`` the elements that are no numbers."""
+    mine = int64(0)
+    for place in range(uint64(cuda.grid(1)), uint64(len(source)), uint64(cuda.gridsize(1))):
+        if source[place] != source[place]:
+            mine += int64(1)
+    if mine:
+        cuda.atomic.add(found, 0, mine)
 
 
 def kernel_of_rows(function: Any) -> Any:
@@ -65,3 +97,84 @@ def kernel_of_words(slots: int) -> Any:
             y[number, row, column] = buffer[start + column]
 
     return launched
+
+
+def kernel_of_offsets(slots: int) -> Any:
+    """The same over rows, each with the first word of its own model."""
+
+    @cuda.jit
+    def launched(words: Any, offsets: Any, x: Any, y: Any) -> None:
+        row = cuda.grid(1)
+        if row < x.shape[0]:
+            at = offsets[row]
+            buffer = cuda.local.array(slots, float32)
+            for column in range(x.shape[1]):
+                buffer[column] = x[row, column]
+            gpu.predict(words, at, buffer)
+            start = gpu.get_output_start(words, at)
+            for column in range(y.shape[1]):
+                y[row, column] = buffer[start + column]
+
+    return launched
+
+
+@cuda.jit(device=True)
+def advance(state: Any, push: Any) -> bool:
+    """A step of ``examples/simulation/cartpole.py``; whether the pole is still up."""
+    angle, spin = state[2], state[3]
+    sine, cosine = float32(math.sin(angle)), float32(math.cos(angle))
+    pull = (FORCE * push + LEVER * spin * spin * sine) / MASS
+    inertia = HALF_LENGTH * (FOUR_THIRDS - POLE_MASS * cosine * cosine / MASS)
+    spin_rate = (GRAVITY * sine - cosine * pull) / inertia
+    speed_rate = pull - LEVER * spin_rate * cosine / MASS
+    state[0] += TIME_STEP * state[1]
+    state[1] += TIME_STEP * speed_rate
+    state[2] += TIME_STEP * spin
+    state[3] += TIME_STEP * spin_rate
+    return abs(state[0]) <= POSITION_LIMIT and abs(state[2]) <= ANGLE_LIMIT
+
+
+def episodes_of_function(function: Any) -> Any:
+    """Steps that each episode survives, steered by a device function."""
+
+    @cuda.jit
+    def episodes(starts: Any, steps: Any, longest: Any) -> None:
+        episode = cuda.grid(1)
+        if episode < len(starts):
+            state, push = cuda.local.array(4, float32), cuda.local.array(1, float32)
+            for k in range(4):
+                state[k] = starts[episode, k]
+            survived = 0
+            for _ in range(longest):
+                function(state, push)
+                if not advance(state, push[0]):
+                    break
+                survived += 1
+            steps[episode] = survived
+
+    return episodes
+
+
+def episodes_of_words(slots: int) -> Any:
+    """The same, steered by ``gpu.predict``, each episode by the model at its own first word."""
+
+    @cuda.jit
+    def episodes(words: Any, offsets: Any, starts: Any, steps: Any, longest: Any) -> None:
+        episode = cuda.grid(1)
+        if episode < len(starts):
+            at = offsets[episode]
+            output = gpu.get_output_start(words, at)
+            state, buffer = cuda.local.array(4, float32), cuda.local.array(slots, float32)
+            for k in range(4):
+                state[k] = starts[episode, k]
+            survived = 0
+            for _ in range(longest):
+                for k in range(4):
+                    buffer[k] = state[k]
+                gpu.predict(words, at, buffer)
+                if not advance(state, buffer[output]):
+                    break
+                survived += 1
+            steps[episode] = survived
+
+    return episodes

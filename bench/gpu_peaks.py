@@ -6,11 +6,15 @@ Measured by small kernels, each the best of a few runs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from bench.gpu_part import DOING, Message
+from bench.gpu_race import warm
+
+MEASURED = "measured"
 RUNS = 5
 THREADS, BLOCKS_EACH = 256, 8  # as many threads as a multiprocessor holds
 TURNS = 2000
@@ -41,6 +45,13 @@ class Peaks:
             f"measured: fma {self.fma / 1e12:.4g} TFLOP/s, copy {self.copy / 1e9:.4g} GB/s, "
             f"from the host {self.to_device / 1e9:.3g} GB/s, to it {self.to_host / 1e9:.3g} GB/s"
         )
+
+
+def peaks(simulated: bool) -> Iterator[Message]:
+    """The part: measure the current device."""
+    yield DOING, {"name": "peaks"}
+    warm(simulated)
+    yield MEASURED, asdict(measured(simulated))
 
 
 def measured(simulated: bool) -> Peaks:
