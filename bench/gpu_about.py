@@ -10,8 +10,10 @@ from bench.gpu_part import Message
 from bench.ptx import PACKAGES
 
 ABOUT = "about"
-OTHERS = ("instjit", "numpy", "cuda-bindings", "cuda-core", "torch", "triton", "onnxruntime-gpu")
-OTHERS += ("cupy-cuda12x", "cupy-cuda13x")
+OTHERS = (
+    "instjit", "numpy", "cuda-bindings", "cuda-core", "torch", "triton", "onnxruntime-gpu",
+    "cupy-cuda12x", "cupy-cuda13x",
+)  # fmt: skip
 
 
 def about(simulated: bool) -> Iterator[Message]:

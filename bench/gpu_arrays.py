@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,11 @@ class Subject:
         return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
     def wrong(self, got: Any, rows: Float32) -> str:
-        """What differs from the CPU's outputs."""
+        """What differs from the CPU's outputs; from the reference's, where compiling is longer."""
+        from instjit import reference
+
+        if self.simulated:
+            return differing(got, reference.run(self.model, rows))
         return differing(got, self._on_the_cpu.predict(rows))
 
     @cached_property
@@ -66,9 +70,9 @@ def arrays(options: Options) -> Iterator[Check | LeftOut]:
         apart = () if options.simulated else (threads_there,)
         for call in (from_the_host, into_out, in_pieces, two_streams, threads_here, *apart):
             said = (call.__doc__ or "").rstrip(".").lower()
-            yield Check(f"{form}, {said}", lambda c=call, s=subject: c(s))
+            yield Check(f"{form}, {said}", partial(call, subject))
         if not options.simulated and _devices() > 1:
-            yield Check(f"{form}, another device", lambda s=subject: another_device(s))
+            yield Check(f"{form}, another device", partial(another_device, subject))
     for name, reason in absent.items():
         yield LeftOut(f"arrays of {name}", reason)
 
@@ -79,11 +83,7 @@ def _handed_over(subject: Subject, name: str, library: Library) -> Iterator[Chec
             for own in (False, True):
                 words = (subject.form, f"{name} by {way}", "out" if given else "")
                 title = ", ".join(word for word in (*words, "own stream" if own else "") if word)
-
-                def call(way: str = way, given: bool = given, own: bool = own) -> str:
-                    return predicted(subject, library, way, given, own)
-
-                yield Check(title, call)
+                yield Check(title, partial(predicted, subject, library, way, given, own))
 
 
 def predicted(subject: Subject, library: Library, way: str, given: bool, own: bool) -> str:

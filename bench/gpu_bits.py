@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import islice
 from typing import Any
 
@@ -48,7 +48,7 @@ def nets(options: Options) -> Iterator[Check]:
         for form, chosen in forms(options.simulated).items():
             yield Check(f"{case.name}, predict, {form}", case.same(_predict(case, chosen)))
             yield Check(f"{case.name}, device arrays, {form}", case.same(_there(case, chosen)))
-        yield Check(f"{case.name}, device function", case.same(lambda c=case: in_a_kernel(c)))
+        yield Check(f"{case.name}, device function", case.same(partial(in_a_kernel, case)))
 
 
 def random(options: Options) -> Iterator[Check]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def cart_poles(simulated: bool) -> Work:
         return "" if share >= SAME_SHARE else f"{share:.1%} of the episodes end when NumPy's do"
 
     given = policy, starts, longest, judge
-    ways = {"kernel.device_function": lambda: _by_function(*given)}
+    ways: dict[str, Callable[[], Bound]] = {"kernel.device_function": partial(_by_function, *given)}
     for layout, kind in LAYOUTS.items():
         ways[f"gpu.predict, {layout}"] = partial(_by_words, kind, (threads, models), *given)
     ways |= {name: partial(way, *given) for name, way in torch_ways.EPISODES.items()}
@@ -63,7 +64,7 @@ def packed_rows(simulated: bool) -> Work:
     widths = TINY_WIDTHS if simulated else WIDTHS
     models = [_variant(widths, seed) for seed in range(count)]
     rows = np.random.default_rng(2).standard_normal((threads * count, widths[0]), np.float32)
-    ways = {}
+    ways: dict[str, Callable[[], Bound]] = {}
     for layout, kind in LAYOUTS.items():
         chosen = _chosen(kind, threads, count)
         exact = partial(_unlike, models, chosen, rows, 0.0)

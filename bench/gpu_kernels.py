@@ -131,7 +131,8 @@ def advance(state: Any, push: Any) -> bool:
     state[1] += TIME_STEP * speed_rate
     state[2] += TIME_STEP * spin
     state[3] += TIME_STEP * spin_rate
-    return abs(state[0]) <= POSITION_LIMIT and abs(state[2]) <= ANGLE_LIMIT
+    up: bool = abs(state[0]) <= POSITION_LIMIT and abs(state[2]) <= ANGLE_LIMIT
+    return up
 
 
 def episodes_of_function(function: Any) -> Any:

@@ -38,7 +38,7 @@ class Library(Protocol):
 class NumbaArrays:
     """``numba.cuda``; its arrays have no DLPack."""
 
-    ways = WAYS[:2]
+    ways: tuple[str, ...] = WAYS[:2]
 
     def put(self, rows: Float32) -> Any:
         from numba import cuda
@@ -62,7 +62,7 @@ class NumbaArrays:
 class TorchArrays:
     """Torch; its streams do not wait for the default one."""
 
-    ways = WAYS
+    ways: tuple[str, ...] = WAYS
 
     def __init__(self) -> None:
         import torch
@@ -91,7 +91,7 @@ class TorchArrays:
 class CuPyArrays:
     """CuPy."""
 
-    ways = WAYS
+    ways: tuple[str, ...] = WAYS
 
     def __init__(self) -> None:
         import cupy

@@ -24,12 +24,13 @@ DIED = "died"
 """Last message of a part that did not come to its end: the ``reason``."""
 
 _END = "end"
+STARTING = 60.0  # seconds until the first message: imports may be slow
 ENDING = 10.0  # seconds that a killed process may take
 
 
 @dataclass(frozen=True)
 class Part:
-    """A generator function ("module:name"), its arguments, and its longest silence in seconds."""
+    """A generator function ("module:name"), its arguments, its longest silence in seconds."""
 
     function: str
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -47,9 +48,11 @@ def messages(part: Part, deadline: float) -> Iterator[Message]:
     process = context.Process(target=_serve, args=(theirs, part.function, part.arguments))
     process.start()
     theirs.close()
+    patience = max(STARTING, part.silence)
     try:
         while True:
-            allowed = max(0.0, min(part.silence, deadline - time.monotonic()))
+            allowed = max(0.0, min(patience, deadline - time.monotonic()))
+            patience = part.silence
             if not ours.poll(allowed):
                 yield DIED, {"reason": f"ended after {allowed:.0f} s without a word"}
                 return
@@ -59,7 +62,7 @@ def messages(part: Part, deadline: float) -> Iterator[Message]:
             yield kind, fields
             if kind == DIED:
                 return
-    except EOFError:
+    except (EOFError, OSError):
         process.join(ENDING)
         yield DIED, {"reason": f"its process ended with code {process.exitcode}"}
     finally:

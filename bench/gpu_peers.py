@@ -23,8 +23,8 @@ from bench.onnx_graph import INPUT, OUTPUT, onnx_bytes
 class Instjit:
     """``kernel.predict``, which copies rows from the host in pieces by itself."""
 
-    pieces = (1,)
-    places = PLACES
+    pieces: tuple[int, ...] = (1,)
+    places: tuple[str, ...] = PLACES
 
     def __init__(self, layers: tuple[Layer, ...], precision: str = "float32") -> None:
         import instjit
@@ -49,8 +49,8 @@ class Instjit:
 class CuPy:
     """cuBLAS products into arrays kept between runs; bias and activation in one kernel."""
 
-    pieces = (1, 2, 16, 128)
-    places = PLACES
+    pieces: tuple[int, ...] = (1, 2, 16, 128)
+    places: tuple[str, ...] = PLACES
 
     def __init__(self, layers: tuple[Layer, ...], precision: str = "float32") -> None:
         import cupy
@@ -103,8 +103,8 @@ class CuPy:
 class OnnxRuntime:
     """A session of the CUDA provider with input and output bound to the given memory."""
 
-    pieces = (1, 2, 16, 128)
-    places = PLACES
+    pieces: tuple[int, ...] = (1, 2, 16, 128)
+    places: tuple[str, ...] = PLACES
 
     def __init__(
         self, layers: tuple[Layer, ...], precision: str = "float32", device: str = "cuda"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from bench.gpu_bits import ROWS, WIDTHS
 from bench.gpu_bounds import DOCUMENTED, relative, tolerance
 from bench.gpu_check import Check, LeftOut, Options
 from bench.jobs import Float32, Float64, Layer
+from instjit.gpu.tensor_form import Precision
 
-PRECISIONS = ("bf16x3", "bf16", "tf32")
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)[1:]
 LEAST_OUTPUTS, LEAST_INPUTS = 8, 16
 """Of a product that tensor cores take over, by ``instjit.compile``."""
 
@@ -30,9 +32,9 @@ def tensor(options: Options) -> Iterator[Check | LeftOut]:
         for precision in PRECISIONS:
             name = f"{'-'.join(map(str, widths))}, {precision}"
             if wide(widths):
-                yield Check(name, lambda w=widths, p=precision: far_off(w, p))
+                yield Check(name, partial(far_off, widths, precision))
             else:
-                yield Check(f"{name}, refused", lambda w=widths, p=precision: taken(w, p))
+                yield Check(f"{name}, refused", partial(taken, widths, precision))
 
 
 def wide(widths: tuple[int, ...]) -> bool:
@@ -41,7 +43,7 @@ def wide(widths: tuple[int, ...]) -> bool:
     return any(inputs >= LEAST_INPUTS and outputs >= LEAST_OUTPUTS for inputs, outputs in pairs)
 
 
-def far_off(widths: tuple[int, ...], precision: str) -> str:
+def far_off(widths: tuple[int, ...], precision: Precision) -> str:
     """Outputs, without a last activation, that are further from float64 than they may be."""
     from instjit.gpu.kernel import CudaKernel
     from tests.nets import dense
@@ -67,7 +69,7 @@ def beyond(got: Float32, model: Any, rows: Float32, precision: str) -> str:
     return ""
 
 
-def taken(widths: tuple[int, ...], precision: str) -> str:
+def taken(widths: tuple[int, ...], precision: Precision) -> str:
     """That a net without a wide product was not refused."""
     from instjit.errors import CompileError
     from instjit.gpu.kernel import CudaKernel

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.gpu_part import DIED, DOING, Message, Part, messages
 from bench.gpu_peer import HOST_PLACES, PLACES
-from bench.gpu_peers import COMPILED, PEERS
+from bench.gpu_peers import COMPILED
 from bench.gpu_race import BROKEN, ENTRY, GpuEntry
 from bench.gpu_simulation import TIMED, Timed
 from bench.jobs import Job
@@ -110,11 +110,6 @@ def _culprits(part: Part, deadline: float, without: dict[str, str]) -> Iterator[
             return
         else:
             yield kind, fields
-
-
-def known(names: Sequence[str] | None) -> list[str]:
-    """The peers of the command line, or all."""
-    return list(names or PEERS)
 
 
 def failed_ours(entries: Sequence[Any]) -> list[str]:

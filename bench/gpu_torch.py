@@ -29,7 +29,7 @@ class Torch:
     In "bf16" weights and activations are bfloat16, rows and outputs float32 as for everybody.
     """
 
-    pieces = (1, 2, 16, 128)
+    pieces: tuple[int, ...] = (1, 2, 16, 128)
     places: tuple[str, ...] = PLACES
 
     def __init__(
@@ -174,7 +174,8 @@ class TorchCompile(Torch):
                 value = torch.relu(value) if activate is torch.relu_ else torch.sigmoid(value)
             out.copy_(value)
 
-        return compiled(step)
+        made: Callable[[Any, Any], None] = compiled(step)
+        return made
 
 
 class TorchGraph(Torch):
