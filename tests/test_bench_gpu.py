@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -87,12 +88,12 @@ def test_a_check_that_crashes_or_hangs_is_wrong_and_the_next_are_made() -> None:
     part = Part("fake_parts:script", {"names": ["script"]}, silence=1.0)
     found = overseen(part, time.monotonic() + 60)
     assert found.wrong == [
-        "1 wrong: off",
-        "2 hangs: ended after 1 s without a word",
-        "4 crashes: its process ended with code 3",
-        "5 breaks: off",
+        "2 wrong: off",
+        "3 hangs: ended after 1 s without a word",
+        "5 crashes: its process ended with code 3",
+        "6 breaks: off",
     ]
-    assert (found.checks, found.done, found.left_out) == (7, 8, ["6 left out: not here"])
+    assert (found.checks, found.done, found.left_out) == (7, 8, ["1 left out: not here"])
     assert found.unchecked == []
     assert not found.good
 
@@ -318,12 +319,18 @@ def test_torch_runs_rows_through_models_of_their_own(kind) -> None:
     assert bound.judge(bound.result()[::-1]) != ""
 
 
-def spoken(monkeypatch, *processes: list[tuple[str, dict]]) -> None:
-    """Let parts say these messages, a process after the other."""
+def spoken(monkeypatch, *processes: list[tuple[str, dict]]) -> list[dict]:
+    """Let parts say these messages, a process after the other; what the processes are given."""
     from bench import gpu_timing
 
-    left = iter(processes)
-    monkeypatch.setattr(gpu_timing, "messages", lambda part, deadline: iter(next(left)))
+    left, given = iter(processes), []
+
+    def messages(part, deadline):
+        given.append(deepcopy(part.arguments))
+        return iter(next(left))
+
+    monkeypatch.setattr(gpu_timing, "messages", messages)
+    return given
 
 
 def doing(name: str) -> tuple[str, dict]:
@@ -338,24 +345,21 @@ DIED = ("died", {"reason": "ended"})
 BROKE = ("broken", {"name": "PyTorch", "reason": "failed: illegal address"})
 
 
-@pytest.mark.parametrize("end", [DIED, BROKE])
-def test_a_peer_that_takes_the_process_along_is_left_out(monkeypatch, end) -> None:
+@pytest.mark.parametrize(("end", "reason"), [(DIED, "ended"), (BROKE, "failed: illegal address")])
+def test_a_peer_that_takes_the_process_along_is_left_out(monkeypatch, end, reason) -> None:
     from bench.gpu_timing import Contest, raced
     from bench.jobs import Job
 
-    without: list[dict[str, str]] = []
-    spoken(
+    given = spoken(
         monkeypatch,
         [entry("instjit", "device"), entry("PyTorch", "device"), doing("PyTorch"), end],
         [entry("instjit", "host"), entry("PyTorch", "host", "left out")],
     )
     contest = Contest(Job((3, 2), 5), ("device", "host"))
     found = list(raced(contest, ["instjit", "PyTorch"], 1, True, time.monotonic() + 60))
-    assert [(place, len(entries), reason) for place, entries, reason in found] == [
-        ("device", 2, ""),
-        ("host", 2, ""),
-    ]
-    assert without == []
+    assert [(place, len(entries)) for place, entries, _ in found] == [("device", 2), ("host", 2)]
+    assert [each["peers"]["PyTorch"] for each in given] == ["", reason]
+    assert [each["places"] for each in given] == [["device", "host"], ["host"]]
 
 
 @pytest.mark.parametrize(
