@@ -71,7 +71,8 @@ class Run:
         self.deadline = self.began + options.limit
         self.right = True
         self.peaks = UNKNOWN
-        self.record: dict[str, Any] = {"checks": [], "jobs": [], "embedded": []}
+        given = {name: str(value) for name, value in vars(options).items()}
+        self.record: dict[str, Any] = {"options": given, "checks": [], "jobs": [], "embedded": []}
         self._raced: list[tuple[Job, Sequence[GpuEntry]]] = []
 
     def about(self) -> None:
