@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def _by_words(
     from instjit import gpu
 
     threads, count = sizes
-    packed = gpu.pack([policy] * count)
+    packed = gpu.pack([copy(policy) for _ in range(count)])  # one object would be packed once
     launched = episodes_of_words(packed.compute_buffer_size)
     words, held = cuda.to_device(packed.words), cuda.to_device(starts)
     offsets = cuda.to_device(np.array(packed.offsets)[_chosen(kind, threads, count)])

@@ -11,12 +11,13 @@ def loaded(kernel: Any) -> dict[str, Any]:
     """Registers, memory and occupancy of a ``CudaKernel`` on the current device; why not, else."""
     from instjit.gpu import build
 
-    tile = kernel.source.tile
+    source = kernel._here().source  # the text for this device
+    tile = source.tile
     found: dict[str, Any] = {
-        "form": kernel.source.form,
+        "form": source.form,
         "tile": f"{tile.rows} x {tile.threads}" if tile else "-",
-        "dynamic_shared": kernel.source.shared_bytes,
-        "scratch_bytes": 4 * kernel.source.scratch_floats,
+        "dynamic_shared": source.shared_bytes,
+        "scratch_bytes": 4 * source.scratch_floats,
     }
     if build.simulated():
         return found
@@ -43,11 +44,12 @@ def _occupancy(kernel: Any) -> dict[str, Any]:
 
     from instjit.gpu import device
 
-    tile = kernel.source.tile
+    source = kernel._here().source
+    tile = source.tile
     threads = tile.threads if tile else device.THREADS
     handle = int(_function(kernel)._codelibrary.get_cufunc().handle)
     blocks = driver.driver.cuOccupancyMaxActiveBlocksPerMultiprocessor(
-        driver.binding.CUfunction(handle), threads, kernel.source.shared_bytes
+        driver.binding.CUfunction(handle), threads, source.shared_bytes
     )
     most = int(cuda.get_current_device().MAX_THREADS_PER_MULTIPROCESSOR)
     return {
@@ -59,6 +61,4 @@ def _occupancy(kernel: Any) -> dict[str, Any]:
 
 def _function(kernel: Any) -> Any:
     """What Numba compiled at the kernel's first launch."""
-    from instjit.gpu import build
-
-    return next(iter(build.kernel_function(kernel.source).overloads.values()))
+    return next(iter(kernel._here().kernel.overloads.values()))

@@ -303,6 +303,17 @@ def test_torch_steers_the_episodes_of_numpy() -> None:
     assert (bound.result() == wanted).mean() > 0.95
 
 
+def test_every_copy_of_a_policy_has_words_of_its_own() -> None:
+    from copy import copy
+
+    import instjit
+    from bench.gpu_embedded import POLICY
+    from instjit import gpu
+
+    policy = instjit.load(POLICY)
+    assert len(set(gpu.pack([copy(policy) for _ in range(5)]).offsets)) == 5
+
+
 @pytest.mark.parametrize("kind", ["one", "block", "thread"])
 def test_torch_runs_rows_through_models_of_their_own(kind) -> None:
     pytest.importorskip("torch")
