@@ -18,7 +18,7 @@ from bench import gpu_embedded_torch as torch_ways
 from bench.gpu_check import differing
 from bench.gpu_simulation import Bound, Work
 from bench.jobs import Float32
-from examples.simulation.cartpole import ANGLE_LIMIT, LONGEST_EPISODE, POSITION_LIMIT, START, step
+from examples.simulation.cartpole import LONGEST_EPISODE, START, physics
 
 POLICY = Path(__file__).parents[1] / "examples" / "simulation" / "policy.json"
 THREADS, MODELS = 128, 782  # of a block; blocks, each with a model of its own
@@ -84,12 +84,13 @@ def survived(policy: Any, starts: Float32, longest: int) -> Any:
     """Steps that episodes survive, in NumPy and float64."""
     from instjit import reference
 
+    step, upright = physics(np.float64)
     state, steps = starts.T.astype(np.float64), np.zeros(len(starts), np.int64)
     alive = np.ones(len(starts), bool)
     for _ in range(longest):
         push = reference.run64(policy, state.T.astype(np.float32))[:, 0]
         state = np.stack(step(state[0], state[1], state[2], state[3], push))
-        alive &= (np.abs(state[0]) <= POSITION_LIMIT) & (np.abs(state[2]) <= ANGLE_LIMIT)
+        alive &= upright(state[0], state[2])
         steps += alive
         state *= alive  # a fallen cart is parked, so that its figures stay finite
     return steps

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -13,16 +12,7 @@ from instjit import gpu
 
 CHAINS, UNROLLED = 8, 16  # of fma, for each turn of ``chained``
 
-# the cart-pole in float32, as policies compute; a Python float would make it float64
-GRAVITY, FORCE, TIME_STEP = (
-    np.float32(value) for value in (cartpole.GRAVITY, cartpole.FORCE, cartpole.TIME_STEP)
-)
-MASS = np.float32(cartpole.CART_MASS + cartpole.POLE_MASS)
-LEVER = np.float32(cartpole.POLE_MASS * cartpole.POLE_HALF_LENGTH)
-HALF_LENGTH, POLE_MASS = np.float32(cartpole.POLE_HALF_LENGTH), np.float32(cartpole.POLE_MASS)
-FOUR_THIRDS = np.float32(4.0 / 3.0)
-POSITION_LIMIT = np.float32(cartpole.POSITION_LIMIT)
-ANGLE_LIMIT = np.float32(cartpole.ANGLE_LIMIT)
+step, upright = (cuda.jit(device=True)(each) for each in cartpole.physics(np.float32))
 
 
 @cuda.jit
@@ -121,17 +111,8 @@ def kernel_of_offsets(slots: int) -> Any:
 @cuda.jit(device=True)
 def advance(state: Any, push: Any) -> bool:
     """A step of ``examples/simulation/cartpole.py``; whether the pole is still up."""
-    angle, spin = state[2], state[3]
-    sine, cosine = float32(math.sin(angle)), float32(math.cos(angle))
-    pull = (FORCE * push + LEVER * spin * spin * sine) / MASS
-    inertia = HALF_LENGTH * (FOUR_THIRDS - POLE_MASS * cosine * cosine / MASS)
-    spin_rate = (GRAVITY * sine - cosine * pull) / inertia
-    speed_rate = pull - LEVER * spin_rate * cosine / MASS
-    state[0] += TIME_STEP * state[1]
-    state[1] += TIME_STEP * speed_rate
-    state[2] += TIME_STEP * spin
-    state[3] += TIME_STEP * spin_rate
-    up: bool = abs(state[0]) <= POSITION_LIMIT and abs(state[2]) <= ANGLE_LIMIT
+    state[0], state[1], state[2], state[3] = step(state[0], state[1], state[2], state[3], push)
+    up: bool = upright(state[0], state[2])
     return up
 
 

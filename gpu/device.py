@@ -26,6 +26,8 @@ SCRATCH_BLOCKS_EACH = 2
 SIMULATED_THREADS = 4
 """The simulator runs a Python thread for each CUDA thread."""
 
+_simulation = threading.Lock()
+
 _filters = threading.Lock()
 """``warnings.catch_warnings`` changes what all threads see, so one thread at a time is in it."""
 
@@ -111,7 +113,8 @@ class OnDevice:
 
         with _filters, warnings.catch_warnings():
             warnings.simplefilter("ignore", NumbaPerformanceWarning)
-            return self.kernel[launch]
+            run = self.kernel[launch]
+        return _in_turn(run) if build.simulated() else run
 
     def from_host(self, rows: Floats, out: Floats) -> None:
         """Run on host arrays, piece by piece; copies of one piece overlap the work on another."""
@@ -138,3 +141,13 @@ class OnDevice:
             raise CompileError(Problem("CompilationFailed", sentence)) from error
         if self.source.shared_bytes:
             driver.allow_shared(compiled, self.source.shared_bytes)
+
+
+def _in_turn(run: Any) -> Any:
+    """The simulator refuses a kernel while another one runs."""
+
+    def launched(*arguments: Any) -> None:
+        with _simulation:
+            run(*arguments)
+
+    return launched

@@ -11,6 +11,14 @@ from typing import Any
 
 import numpy as np
 
+GRAVITY = 9.8  # m/s^2
+CART_MASS = 1.0  # kg
+POLE_MASS = 0.1  # kg
+POLE_HALF_LENGTH = 0.5  # m
+FORCE = 10.0  # N at full push
+TIME_STEP = 0.02  # s
+POSITION_LIMIT = 2.4  # m
+ANGLE_LIMIT = 12.0 * np.pi / 180.0  # rad
 LONGEST_EPISODE = 500  # steps
 START = 0.05  # every start value lies within +- this
 
@@ -22,13 +30,9 @@ def physics(number: type[Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
     which most GPUs compute many times slower. Sine and cosine are written out, as series that are
     exact to float64 for the few degrees that occur; those of CUDA's library use float64 too.
     """
-    gravity = number(9.8)  # m/s^2
-    cart, pole = number(1.0), number(0.1)  # kg
-    half_length = number(0.5)  # m
-    force = number(10.0)  # N at full push
-    time_step = number(0.02)  # s
-    position_limit = number(2.4)  # m
-    angle_limit = number(12.0 * np.pi / 180.0)  # rad
+    gravity, force, time_step = number(GRAVITY), number(FORCE), number(TIME_STEP)
+    cart, pole, half_length = number(CART_MASS), number(POLE_MASS), number(POLE_HALF_LENGTH)
+    position_limit, angle_limit = number(POSITION_LIMIT), number(ANGLE_LIMIT)
     mass, moment = cart + pole, pole * half_length
     one, four_thirds = number(1.0), number(4.0 / 3.0)
     s3, s5, s7, s9, s11 = (number(1 / n) for n in (-6, 120, -5040, 362880, -39916800))
