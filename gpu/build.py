@@ -71,7 +71,7 @@ def bounds(source: GpuSource) -> dict[str, Any]:
 
     if simulated() or source.tile is None or cuda.implementation != "NVIDIA":
         return {}
-    return {"launch_bounds": (source.tile.threads, 2)}
+    return {"launch_bounds": (source.tile.threads, source.tile.blocks)}
 
 
 def require_compiler() -> None:

@@ -10,8 +10,8 @@ Shape of the text, a row to a thread::
 
 or a tile of rows to a block of threads::
 
-    def step0(k, n, s, w, base, lane, group): ...
-    def block_rows(x, y, rows, k, n, scratch): ...
+    def step0(k, n, s, beyond, base, lane, group): ...
+    def block_rows(x, y, rows, k, n, beyond): ...
 
 It is plain Python over ``cuda`` and the primitives of ``text``: the same text runs on a GPU, under
 Numba's simulator and unjitted. Arrays are flat; ``k`` and ``n`` are the packed constants.
@@ -21,19 +21,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal as OneOf
 
 from instjit.errors import CompileError, Problem
-from instjit.gpu.block_form import ARGUMENTS, BlockSteps, RowSlot
+from instjit.gpu.block_form import ARGUMENTS, BlockSteps, Room
 from instjit.gpu.search import LOOKUP
+from instjit.gpu.placement import split
 from instjit.gpu.tensor_form import DEPTH, OUTPUTS, REST, Precision, suits, wide
 from instjit.gpu.text import function_text
 from instjit.gpu.thread_form import ThreadSteps, indented
-from instjit.gpu.tile import SHARED_BYTES, Tile, fitting
+from instjit.gpu.tile import SHARED_BYTES, Tile, tiles, weights_floats
+from instjit.gpu.transfer import Transfer
 from instjit.gpu.values import Values, functions_of, plus
 from instjit.kernels.layout import Layout
-from instjit.program import Column, Lookup, Program, Reduce, Step, value_of
+from instjit.program import Column, Gemm, Lookup, Program, Reduce, Step, value_of
 
 Form = OneOf["thread", "block"]
 Lines = Iterator[str]
@@ -64,8 +66,8 @@ class GpuSource:
     shared_bytes
         Dynamic shared memory of a block.
     scratch_floats
-        Floats of global memory that each block needs for its tile; 0 where shared memory or a
-        thread's own holds it.
+        Floats of global memory that each block needs for what of its tile shared memory has no
+        room for.
     precision
         "float32", or what wide products are worked out in.
     """
@@ -127,14 +129,46 @@ def emit(
     if chosen == "thread":
         body = "\n".join(_ThreadWriter(program, places, kinds).lines()) + "\n"
         return _source(body, places, chosen, "a row a thread", None, 0, 0)
-    best, fits = fitting(program.slots, shared_bytes)
-    if tile is not None:
-        best, fits = tile, tile.shared_bytes(program.slots) <= shared_bytes
-    body = "\n".join(_BlockWriter(program, places, kinds, best, fits, precision).lines()) + "\n"
-    floats = best.scratch_floats(program.slots)
+    room = _room(program, [tile] if tile else tiles(), shared_bytes, precision)
+    body = "\n".join(_BlockWriter(program, places, kinds, room, precision).lines()) + "\n"
+    best, scratch = room.tile, room.scratch
     shape = f"{best.rows} rows a block of {best.lanes} x {best.groups} threads"
-    shared, scratch = (4 * floats, 0) if fits else (0, floats)
-    return _source(body, places, chosen, shape, best, shared, scratch, precision)
+    shared = 4 * (room.weights + scratch.shared_slots * best.stride)
+    floats = scratch.global_slots * best.stride
+    return _source(body, places, chosen, shape, best, shared, floats, precision)
+
+
+def _room(
+    program: Program, choice: Sequence[Tile], shared_bytes: int, precision: Precision
+) -> Room:
+    """The largest tile whose scratch fits shared memory; or the last, and what of it fits.
+
+    Of tiles of as many rows the last that fits is taken: there several blocks find room.
+    """
+    if precision != "float32":
+        choice = [tile for tile in choice if suits(tile)]
+    found = None
+    for tile in choice:
+        if found and (found.tile.rows, found.tile.depth) != (tile.rows, tile.depth):
+            break
+        weights = _weights_floats(program, tile, precision)
+        most = max(0, shared_bytes // tile.blocks // 4 - weights) // tile.stride
+        if most >= program.slots:
+            found = Room(tile, split(program, most), weights)
+    if found:
+        return found
+    tile = min(choice, key=lambda tile: tile.rows)
+    weights = _weights_floats(program, tile, precision)
+    most = max(0, shared_bytes // 4 - weights) // tile.stride
+    return Room(tile, split(program, most), weights)
+
+
+def _weights_floats(program: Program, tile: Tile, precision: Precision) -> int:
+    products = [step for step in program.steps if isinstance(step, Gemm)]
+    if precision == "float32" or not suits(tile):
+        return weights_floats(tile, products)
+    others = [step for step in products if not wide(step)]
+    return max(tile.tensor_floats, weights_floats(tile, others))
 
 
 def _require_tensor_cores(program: Program, form: Form | None, tile: Tile | None) -> None:
@@ -205,7 +239,7 @@ class _Writer:
 class _ThreadWriter(_Writer):
     def __init__(self, program: Program, places: Layout, kinds: Sequence[str]) -> None:
         super().__init__(program, places, kinds)
-        self.values = Values(program, places, lambda number: f"s[{number}]")
+        self.values = Values(program, places, lambda region, number: f"s[{number}]")
 
     def lines(self) -> Lines:
         yield from self.functions()
@@ -265,15 +299,14 @@ class _BlockWriter(_Writer):
         program: Program,
         places: Layout,
         kinds: Sequence[str],
-        tile: Tile,
-        in_shared: bool,
+        room: Room,
         precision: Precision,
     ) -> None:
-        super().__init__(program, places, kinds)
-        self.tile = tile
-        self.in_shared = in_shared
-        plain = Values(program, places, lambda number: f"s[{number}]")
-        self.steps = BlockSteps(plain, tile, in_shared, precision)
+        super().__init__(replace(program, offsets=room.scratch.offsets), places, kinds)
+        self.room = room
+        self.tile = room.tile
+        plain = Values(self.program, places, lambda region, number: f"s[{number}]")
+        self.steps = BlockSteps(plain, room, precision)
         self.precision = precision
 
     def lines(self) -> Lines:
@@ -285,53 +318,24 @@ class _BlockWriter(_Writer):
             yield f"    {self.comment(step)}"
             yield from indented(self.steps.step(step, self.directory(step)))
             yield from ("", "")
-        yield "def block_rows(x, y, rows, k, n, scratch):"
-        if self.in_shared:
-            yield "    s = cuda.shared.array(0, float32)"
-            yield "    base = 0"
-        else:
-            yield "    s = scratch"
-            yield f"    base = cuda.blockIdx.x * {self.tile.scratch_floats(self.program.slots)}"
-        yield f"    w = cuda.shared.array({self.tile.weights_floats}, float32)"
+        yield "def block_rows(x, y, rows, k, n, beyond):"
+        yield "    s = cuda.shared.array(0, float32)"
+        yield f"    base = cuda.blockIdx.x * {self.room.scratch.global_slots * self.tile.stride}"
         # the masks change nothing: they say that no index is negative
         yield f"    lane = cuda.threadIdx.x & {self.tile.lanes - 1}"
         yield f"    group = cuda.threadIdx.y & {self.tile.groups - 1}"
         tiles = f"(rows + {self.tile.rows - 1}) // {self.tile.rows}"
         yield f"    for tile in range(cuda.blockIdx.x, {tiles}, cuda.gridDim.x):"
         yield f"        first = tile * {self.tile.rows}"
+        transfer = Transfer(self.steps)
         for column in self.program.loads:
-            yield from indented(self._taken(column), 2)
+            yield from indented(transfer.taken(column), 2)
         yield "        cuda.syncthreads()"
         for number in range(len(self.program.steps)):
             yield f"        step{number}({ARGUMENTS})"
         for column in self.program.stores:
-            yield from indented(self._given(column), 2)
+            yield from indented(transfer.given(column), 2)
         yield "        cuda.syncthreads()"
-
-    def _shared_out(self, column: Column) -> Lines:
-        """Each thread's elements (row, i) of a run of columns; neighbours have neighbouring i."""
-        yield f"for row in range(group, {self.tile.rows}, {self.tile.groups}):"
-        yield f"    for i in range(lane, {column.view.count}, {self.tile.lanes}):"
-
-    def _taken(self, column: Column) -> Lines:
-        if column.view.count:
-            place = plus(f"(first + row) * {self.program.width_in}", column.first, "i")
-            yield from self._shared_out(column)
-            yield "        value = f32(0.0)"
-            yield "        if first + row < rows:"
-            yield f"            value = x[{place}]"
-            yield f"        {self._slot(column)} = value"
-
-    def _given(self, column: Column) -> Lines:
-        if column.view.count:
-            place = plus(f"(first + row) * {self.program.width_out}", column.first, "i")
-            yield from self._shared_out(column)
-            yield "        if first + row < rows:"
-            yield f"            y[{place}] = {self._slot(column)}"
-
-    def _slot(self, column: Column) -> str:
-        values = Values(self.program, self.places, RowSlot(self.tile, self.in_shared, "row"))
-        return values.element(column.view, "i")
 
 
 def _or_pass(lines: list[str]) -> list[str]:

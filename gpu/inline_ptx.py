@@ -19,17 +19,23 @@ CONSTRAINTS = "=f,=f,=f,=f,r,r,r,r,r,r,f,f,f,f"
 
 def namespace() -> dict[str, Any]:
     """The primitives by name, for ``native.namespace``."""
+    made = intrinsic()
+    return {
+        "mma_bf16": made(_product(MMA_BF16)),
+        "mma_tf32": made(_product(MMA_TF32)),
+        **_conversions(made),
+    }
+
+
+def intrinsic() -> Any:
+    """What makes a function of LLVM code of a description, for either CUDA target."""
     from numba import cuda
 
     if cuda.implementation == "NVIDIA":
-        from numba.cuda.extending import intrinsic
+        from numba.cuda.extending import intrinsic as made
     else:
-        from numba.core.extending import intrinsic
-    return {
-        "mma_bf16": intrinsic(_product(MMA_BF16)),
-        "mma_tf32": intrinsic(_product(MMA_TF32)),
-        **_conversions(intrinsic),
-    }
+        from numba.core.extending import intrinsic as made
+    return made
 
 
 def _product(instruction: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from instjit.gpu import inline_ptx
+from instjit.gpu import inline_ptx, vectors
 
 
 @cache
@@ -32,7 +32,7 @@ def namespace() -> dict[str, Any]:
     }
     functions = (*_floats(), *_casts(), *_integers())
     devices = {function.__name__: device(function) for function in functions}
-    return constants | devices | inline_ptx.namespace()
+    return constants | devices | inline_ptx.namespace() | vectors.namespace()
 
 
 def device(function: Any) -> Any:

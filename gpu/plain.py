@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from instjit import arithmetic
+from instjit.kernels.packing import Floats
 
 Float = np.float32
 Int = np.int32
@@ -168,7 +169,36 @@ def shr(i: Int, n: int) -> Int:
     return i >> Int(n)
 
 
+def load2(array: Floats, place: int) -> Floats:
+    """Two numbers side by side, from an even place on."""
+    return array[place : place + 2].copy()
+
+
+def load4(array: Floats, place: int) -> Floats:
+    """Four numbers side by side, from a multiple of four on."""
+    return array[place : place + 4].copy()
+
+
+def store2(array: Floats, place: int, a: Float, b: Float) -> None:
+    """Two numbers to places side by side, from an even one on."""
+    array[place : place + 2] = a, b
+
+
+def store4(array: Floats, place: int, a: Float, b: Float, c: Float, d: Float) -> None:
+    """Four numbers to places side by side, from a multiple of four on."""
+    array[place : place + 4] = a, b, c, d
+
+
+def copy4(to: Floats, place: int, array: Floats, start: int) -> None:
+    """Begin to copy four numbers, both places being multiples of four."""
+    to[place : place + 4] = array[start : start + 4]
+
+
+def await_copies() -> None:
+    """Every copy that this thread began is done."""
+
+
 _PRIMITIVES: tuple[Callable[..., Any], ...] = (
     fma, mul, add, sub, div, sqrt, rint, trunc, neg, absolute, select, to_int, to_float, bits,
-    from_bits, iadd, isub, iand, ior, shl, shr,
+    from_bits, iadd, isub, iand, ior, shl, shr, load2, load4, store2, store4, copy4, await_copies,
 )  # fmt: skip

@@ -17,7 +17,7 @@ from typing import Literal as OneOf
 
 from instjit.gpu.layout import weights_at
 from instjit.gpu.thread_form import assigned, indented
-from instjit.gpu.tile import Tile
+from instjit.gpu.tile import Tile, row_floats
 from instjit.gpu.values import plus, times
 from instjit.program import Gemm, Step
 
@@ -136,25 +136,25 @@ class TensorProduct:
         tf32 = self.precision == "tf32"
         height = DEPTH if tf32 else DEPTH // 2
         stride = self.tile.weights_stride
-        yield f"i = thread & {height - 1}"
-        shift, step = height.bit_length() - 1, self.tile.threads // height
-        yield f"for o in range(thread >> {shift}, {self.panel}, {step}):"
+        yield f"for at in range(thread, {height * self.panel}, {self.tile.threads}):"
+        yield f"    i = at // {self.panel}"
+        yield f"    o = at - i * {self.panel}"
         yield f"    if first + o < {self.outputs}:"
-        rows = weights_at(self.block, self.outputs)
-        yield f"        at = {plus(rows, f'(first + o) * {self.depth}', start)}"
+        row = row_floats(self.outputs)
+        rows = plus(weights_at(self.block, self.outputs), times(str(start), row), "first", "o")
         if tf32:
-            yield from indented(_weight("u", "i", count), 2)
+            yield from indented(_weight("u", "i", rows, row, count), 2)
         else:
-            yield from indented(_weight("u", "i * 2", count), 2)
-            yield from indented(_weight("v", "1 + i * 2", count), 2)
+            yield from indented(_weight("u", "i * 2", rows, row, count), 2)
+            yield from indented(_weight("v", "1 + i * 2", rows, row, count), 2)
         place = f"i * {stride} + o"
         if tf32:
-            yield f"        w[{place}] = from_bits(tf32(u))"
+            yield f"        s[{place}] = from_bits(tf32(u))"
             return
         yield "        pair = pack_bf16(u, v)"
-        yield f"        w[{place}] = from_bits(pair)"
+        yield f"        s[{place}] = from_bits(pair)"
         if self.precision == "bf16x3":
-            yield f"        w[{plus(place, 8 * stride)}] = from_bits(rest_bf16(pair, u, v))"
+            yield f"        s[{plus(place, 8 * stride)}] = from_bits(rest_bf16(pair, u, v))"
 
     def _bf16(self, start: str | int, count: int) -> Lines:
         split = self.precision == "bf16x3"
@@ -206,7 +206,7 @@ class TensorProduct:
         stride = self.tile.weights_stride
         for r in range(2):
             offset = (first + r) * stride + q * OUTPUTS
-            yield f"{name}{r} = bits(w[{plus(f't * {each * stride}', offset, 'beside', 'g')}])"
+            yield f"{name}{r} = bits(s[{plus(f't * {each * stride}', offset, 'beside', 'g')}])"
 
     def _mma(self, call: str, a: str, b: str, m: int, q: int) -> str:
         sums = ", ".join(_sum(m, q, r) for r in range(4))
@@ -219,11 +219,12 @@ def _sum(m: int, q: int, r: int) -> str:
     return f"c{m}_{q}_{r}"
 
 
-def _weight(name: str, place: str, count: int) -> Lines:
-    """``name`` gets the weight at a place of a stretch, zero past its end."""
+def _weight(name: str, i: str, rows: str, row: int, count: int) -> Lines:
+    """``name`` gets weight ``i`` of a stretch, zero past its end."""
+    place = plus(rows, times(i, row))
     if count == DEPTH:
-        yield f"{name} = k[{plus(place, 'at')}]"
+        yield f"{name} = k[{place}]"
         return
     yield f"{name} = f32(0.0)"
-    yield f"if {place} < {count}:"
-    yield f"    {name} = k[{plus(place, 'at')}]"
+    yield f"if {i} < {count}:"
+    yield f"    {name} = k[{place}]"

@@ -1,6 +1,6 @@
 """A row in one thread: its scratch ``s`` is the thread's own.
 
-Sums run along a row of weights; some outputs are worked out side by side, so that a slot of scratch
+Some outputs are worked out side by side, so that a slot of scratch
 is read once for all of them.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from instjit.gpu.layout import weights_at
-from instjit.gpu.values import Values, plus
+from instjit.gpu.tile import VECTOR, row_floats
+from instjit.gpu.values import Values, plus, times
 from instjit.program import (
     PARTIALS,
     Gemm,
@@ -21,11 +22,8 @@ from instjit.program import (
     partials,
 )
 
-SUMS = 8
-"""Sums that a thread works out side by side, chains included."""
-
 OUTPUTS = 4
-"""At most so many of them are outputs."""
+"""Outputs that a thread works out side by side, whose weights are one load."""
 
 JOINED = {"sum": "add", "maximum": "maximum_of"}
 
@@ -50,14 +48,13 @@ class ThreadSteps:
             yield from lookup_lines(self.values, step, directory)
 
     def _gemm(self, step: Gemm) -> Lines:
-        outputs, depth = step.target.count, step.source.count
-        each = min(OUTPUTS, SUMS // chains(outputs, depth))
-        whole = outputs // each * each
-        if whole > each:
-            yield f"for o in range(0, {whole}, {each}):"
-            yield from indented(self._outputs(step, "o", each))
+        outputs = step.target.count
+        whole = outputs // OUTPUTS * OUTPUTS
+        if whole > OUTPUTS:
+            yield f"for o in range(0, {whole}, {OUTPUTS}):"
+            yield from indented(self._outputs(step, "o", OUTPUTS))
         elif whole:
-            yield from self._outputs(step, 0, each)
+            yield from self._outputs(step, 0, OUTPUTS)
         if whole < outputs:
             yield from self._outputs(step, whole, outputs - whole)
 
@@ -66,11 +63,6 @@ class ThreadSteps:
         outputs, depth = step.target.count, step.source.count
         count = chains(outputs, depth)
         block = self.values.places.blocks[step.weights]
-        rows = weights_at(block, outputs)
-        at = f"{plus(rows, f'o * {depth}')}" if isinstance(first, str) else rows + first * depth
-        if isinstance(at, str):
-            yield f"at = {at}"
-            at = "at"
         for q in range(each):
             for c in range(count):
                 start = f"k[{plus(block, first, q)}]" if c == 0 else "f32(-0.0)"
@@ -79,19 +71,25 @@ class ThreadSteps:
         if whole:
             step_by = f"0, {whole}, {count}" if count > 1 else str(whole)
             yield f"for i in range({step_by}):"
-            for c in range(count):
-                yield from indented(self._products(step, at, plus("i", c), each, c))
-        for i in range(whole, depth):
-            yield from self._products(step, at, i, each, i - whole)
+            yield from indented(self._products(step, first, "i", each, count))
+        if whole < depth:
+            yield from self._products(step, first, whole, each, depth - whole)
         yield from folded(each, count, sum_name)
         for q in range(each):
             yield from assigned(self.values, step, plus(first, q), sum_name(q, 0))
 
-    def _products(self, step: Gemm, at: str | int, i: str | int, each: int, c: int) -> Lines:
-        yield f"x = {self.values.element(step.source, i)}"
-        for q in range(each):
-            name = sum_name(q, c)
-            yield f"{name} = fma(k[{plus(at, q * step.source.count, i)}], x, {name})"
+    def _products(self, step: Gemm, first: str | int, i: str | int, each: int, count: int) -> Lines:
+        """k = i .. i + count, one in each chain."""
+        row = row_floats(step.target.count)
+        at = plus(weights_at(self.values.places.blocks[step.weights], step.target.count), first)
+        for c in range(count):
+            yield f"x = {self.values.element(step.source, plus(i, c))}"
+            place = plus(at, times(plus(i, c), row))
+            if row % VECTOR == 0:
+                yield f"u0, u1, u2, u3 = load4(k, {place})"
+            for q in range(each):
+                weight = f"u{q}" if row % VECTOR == 0 else f"k[{plus(place, q)}]"
+                yield f"{sum_name(q, c)} = fma({weight}, x, {sum_name(q, c)})"
 
     def _map(self, step: Map) -> Lines:
         if step.target.count == 1:

@@ -19,8 +19,8 @@ from instjit.program import (
     View,
 )
 
-Slot = Callable[[str], str]
-"""From the number of a slot to the expression that reads or is assigned its value."""
+Slot = Callable[[int, str], str]
+"""From a region and the number of a slot to the expression that reads or is assigned its value."""
 
 
 def plus(*terms: str | int) -> str:
@@ -65,7 +65,7 @@ class Values:
 
     def element(self, view: View, i: str | int) -> str:
         """Slot ``i`` of a view, to read or to assign."""
-        return self.slot(plus(self.at(view), i))
+        return self.slot(view.region, plus(self.at(view), i))
 
     def lines(self, value: Expression, i: str | int, total: str = "") -> tuple[list[str], str]:
         """Statements, then the expression of the value's element ``i``.
@@ -111,7 +111,7 @@ class Values:
         if isinstance(leaf, Call):  # for the type checker: a call is no leaf
             return ""
         at = self.program.offsets[leaf.region] + leaf.start
-        return self.slot(self._entry(at, leaf.index, i))
+        return self.slot(leaf.region, self._entry(at, leaf.index, i))
 
     def _entry(self, at: int, index: Index, i: str | int) -> str:
         if index.kind == "fixed":

@@ -1,7 +1,8 @@
 """The generated text run without a GPU and without Numba: one thread after the other.
 
 A barrier is where a thread gives way: the text is run with ``yield`` for ``cuda.syncthreads()``.
-So is a product on tensor cores, which the last lane of a warp to come there works out for all.
+So is a product on tensor cores, which the last lane of a warp to come there works out for all. A
+copy is made when its thread waits for its copies, no sooner.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def run_plain(source: GpuSource, x: Floats, y: Floats, k: Any, n: Any, blocks: i
         line.replace("step", "yield from step", 1) if line.startswith("        step") else line
         for line in text.splitlines()
     ]
-    meanings = {**plain.namespace(), **gpu_warp.CONVERSIONS, "cuda": None}
+    meanings = _with_late_copies({**plain.namespace(), **gpu_warp.CONVERSIONS, "cuda": None})
     names = run_text(source, meanings, "\n".join(lines) + "\n")
     scratch = _memory(max(1, source.scratch_floats * blocks))
     for block in range(blocks):
@@ -60,8 +61,22 @@ def run_plain(source: GpuSource, x: Floats, y: Floats, k: Any, n: Any, blocks: i
             for lane in range(source.tile.lanes):
                 cuda = _block_cuda(block, blocks, lane, group, shared)
                 thread = names[source.entry](flat_x, flat_y, rows, k, n, scratch)
-                threads.append(_Thread(names, cuda, thread, group))
+                threads.append(_Thread(names, cuda, thread, group, []))
         _take_turns(threads, random.Random(block))
+
+
+def _with_late_copies(names: dict[str, Any]) -> dict[str, Any]:
+    """The names, where ``copies`` is to hold the copies that the running thread has begun."""
+
+    def copy4(*operands: Any) -> None:
+        names["copies"].append(operands)
+
+    def await_copies() -> None:
+        while names["copies"]:
+            plain.copy4(*names["copies"].pop(0))
+
+    names |= {"copy4": copy4, "await_copies": await_copies}
+    return names
 
 
 @dataclass(eq=False)
@@ -72,12 +87,14 @@ class _Thread:
     cuda: Any
     run: Generator[Any, Any, None]
     warp: int
+    copies: list[tuple[Any, ...]]
     at: Any = None
     sums: Any = None
 
     def go_on(self) -> None:
         """To the next place to wait at, with the sums of the last product."""
         self.names["cuda"] = self.cuda
+        self.names["copies"] = self.copies
         sums, self.sums = self.sums, None
         try:
             self.at = self.run.send(sums)

@@ -45,5 +45,6 @@ FORMS: dict[str, dict[str, object]] = {
     "thread": {"form": "thread"},
     "block": {"form": "block", "tile": SMALL},
     "block, global scratch": {"form": "block", "tile": SMALL, "shared_bytes": 0},
+    "block, some global scratch": {"form": "block", "tile": SMALL, "shared_bytes": 4096},
 }
 """Every form, with a tile small enough to be run thread by thread."""

@@ -20,10 +20,12 @@ from instjit import reference
 from instjit.arithmetic import NumpyArithmetic, fma
 from instjit.functions import FUNCTIONS
 from instjit.gpu import plain
-from instjit.gpu.emit import THREAD_SLOTS
+from instjit.gpu.placement import split
 from instjit.gpu.text import called, function_text
-from instjit.gpu.tile import SHARED_BYTES, Tile, fitting
+from instjit.gpu.tile import SUMS, Tile, shared_out
+from instjit.lower import lower
 from instjit.passes import PASSES
+from instjit.program import chains
 
 ROWS = 5
 GOLDEN = golden_models()
@@ -112,22 +114,75 @@ def test_golden_text(name, model, form, golden) -> None:
     [
         ((8, 32, 4), "thread", False),
         ((250, 300, 200), "block", False),
-        ((10, 1000, 10), "block", True),
+        ((10, 3000, 10), "block", True),
     ],
 )
 def test_the_size_of_a_rows_scratch_decides_the_form(widths, form, scratch) -> None:
     source = emitted(dense(*widths))[0]
     assert source.form == form
     assert bool(source.scratch_floats) == scratch
-    assert (source.shared_bytes > 0) == (form == "block" and not scratch)
+    assert (source.shared_bytes > 0) == (form == "block")
 
 
-@pytest.mark.parametrize("slots", [1, THREAD_SLOTS, 150, 300, 600])
-def test_a_tile_fits_shared_memory_or_says_so(slots) -> None:
-    tile, fits = fitting(slots)
-    assert (tile.shared_bytes(slots) <= SHARED_BYTES) == fits
-    assert fits or tile.rows_each == 1
-    assert tile.threads % tile.depth == 0  # threads share out the weights of a stretch evenly
+@pytest.mark.parametrize("kilobytes", [99, 163, 227])
+@pytest.mark.parametrize("widths", [(100, 20), (40, 300, 32, 2), (250, 300, 200), (10, 3000, 10)])
+def test_a_tile_fits_shared_memory_or_leaves_regions_to_global_memory(widths, kilobytes) -> None:
+    source = emitted(dense(*widths), shared_bytes=kilobytes * 1024)[0]
+    assert source.shared_bytes <= kilobytes * 1024 // source.tile.blocks
+    assert (source.scratch_floats > 0) == (widths == (10, 3000, 10))
+    assert not source.scratch_floats or source.tile.rows == 32
+
+
+def test_more_shared_memory_gives_taller_tiles() -> None:
+    rows = [emitted(dense(250, 300, 200), shared_bytes=kb * 1024)[0].tile.rows for kb in (99, 227)]
+    assert rows == [32, 64]
+
+
+def test_what_is_read_most_stays_in_shared_memory() -> None:
+    """Of 10, 3000 and 2500 slots in turn the ones that a wide product reads."""
+    program = lower(dense(10, 3000, 2500, 1)).laid_out()
+    found = []
+    for most in (9, 5000, 6000):
+        sizes = {program.regions[region] for region in split(program, most).shared}
+        found.append(sizes & {10, 3000, 2500})
+    assert found == [set(), {10, 3000}, {10, 3000, 2500}]
+
+
+def test_the_bits_are_the_same_wherever_regions_lie() -> None:
+    model = NETS["gated"]()
+    rows = rows_for(model, 9)
+    wanted = reference.run(model, rows)
+    held = set()
+    for shared_bytes in range(0, 12_000, 1500):
+        source = emitted(model, "block", SMALL, shared_bytes)[0]
+        held.add(source.scratch_floats)
+        got = run_form(model, rows, form="block", tile=SMALL, shared_bytes=shared_bytes)
+        assert same_bits(got, wanted), shared_bytes
+    assert len(held) > 3
+
+
+SHAPES = [(1, 300), (3, 40), (5, 64), (32, 300), (33, 7), (200, 300), (300, 250), (1000, 10)]
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+@pytest.mark.parametrize("rows_each", [1, 2, 4])
+@pytest.mark.parametrize(("outputs", "depth"), SHAPES)
+def test_a_product_is_shared_out_whole(outputs, depth, rows_each, blocks) -> None:
+    tile = Tile(rows_each=rows_each, blocks=blocks)
+    share = shared_out(tile, outputs, depth)
+    assert share.lanes * share.groups == tile.threads
+    assert share.lanes * share.rows_each == tile.rows
+    assert share.panels * share.panel >= outputs
+    assert share.panels == 1 or share.panel % 4 == 0
+    sums = share.rows_each * share.outputs_each * chains(outputs, depth)
+    assert sums <= SUMS[blocks]
+
+
+def test_a_wide_product_wastes_little() -> None:
+    for outputs in (200, 300):
+        share = shared_out(Tile(rows_each=2), outputs, 250)
+        assert share.panels * share.panel <= 1.05 * outputs
+        assert share.rows_each * share.outputs_each >= 48
 
 
 def test_the_text_depends_on_structure_alone() -> None:
