@@ -12,6 +12,7 @@ from instjit.errors import CompileError, Problem
 from instjit.gpu import build, driver, staging
 from instjit.gpu.emit import GpuSource
 from instjit.gpu.scratch import Scratch
+from instjit.gpu.tile import SHARED_BYTES
 from instjit.kernels.packing import Floats, Integers
 
 THREADS = 128
@@ -52,6 +53,15 @@ def current() -> int:
     from numba import cuda
 
     return 0 if build.simulated() else int(cuda.get_current_device().id)
+
+
+def shared_bytes() -> int:
+    """Shared memory that a block may ask the current device for."""
+    from numba import cuda
+
+    if build.simulated():
+        return SHARED_BYTES
+    return int(cuda.get_current_device().MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
 
 
 class OnDevice:

@@ -26,8 +26,8 @@ from typing import Literal as OneOf
 
 from instjit.errors import CompileError, Problem
 from instjit.gpu.block_form import ARGUMENTS, BlockSteps, Room
-from instjit.gpu.search import LOOKUP
 from instjit.gpu.placement import split
+from instjit.gpu.search import LOOKUP
 from instjit.gpu.tensor_form import DEPTH, OUTPUTS, REST, Precision, suits, wide
 from instjit.gpu.text import function_text
 from instjit.gpu.thread_form import ThreadSteps, indented

@@ -14,7 +14,7 @@ from instjit.errors import CompileError, InputError, Problem
 from instjit.gpu import arrays, build, device, layout, streams
 from instjit.gpu.emit import Form, GpuSource, emit
 from instjit.gpu.tensor_form import Precision
-from instjit.gpu.tile import SHARED_BYTES, Tile
+from instjit.gpu.tile import SHARED_BYTES, Tile, shared_bytes_of
 from instjit.inputs import as_rows
 from instjit.kernels.packing import Floats, Integers
 from instjit.lower import lower
@@ -53,7 +53,7 @@ class CudaKernel:
         passes: tuple[Pass, ...] = PASSES,
         form: Form | None = None,
         tile: Tile | None = None,
-        shared_bytes: int = SHARED_BYTES,
+        shared_bytes: int | None = None,
         precision: Precision = "float32",
     ) -> None:
         """Keep a valid model.
@@ -65,7 +65,8 @@ class CudaKernel:
         passes
             Program passes.
         form, tile, shared_bytes, precision
-            As ``instjit.gpu.emit.emit``.
+            As ``instjit.gpu.emit.emit``. Without ``shared_bytes``, ``source`` is the text for any
+            device, and a device or a compute capability has a text for the memory it offers.
 
         Raises
         ------
@@ -84,6 +85,7 @@ class CudaKernel:
         self.k: Floats
         self.n: Integers
         self.k, self.n = layout.bind(self._program, model, self._places)
+        self._sources: dict[int, GpuSource] = {}
         self._there: dict[int, device.OnDevice] = {}
         self._lock = threading.Lock()
 
@@ -197,16 +199,26 @@ class CudaKernel:
         if form != "ptx":
             sentence = f'a CUDA kernel dumps "ptx", not {form!r}'
             raise InputError(Problem("UnknownForm", sentence, fields={"form": form}))
-        return ptx(self.source, cc)
+        return ptx(self.source_for(shared_bytes_of(cc)), cc)
 
-    def dump_constants(self) -> bytes:
-        """What a host program needs to launch ``dump("ptx")``: block size, memory, ``k`` and ``n``.
+    def source_for(self, shared_bytes: int) -> GpuSource:
+        """The text for devices whose blocks may take so many bytes of shared memory."""
+        if self._options[3] is not None or self.source.form == "thread":
+            return self.source
+        if shared_bytes not in self._sources:
+            precision = self.source.precision
+            self._sources[shared_bytes] = self._emitted("block", precision, shared_bytes)
+        return self._sources[shared_bytes]
+
+    def dump_constants(self, cc: tuple[int, int] = (9, 0)) -> bytes:
+        """What a host program needs to launch ``dump("ptx", cc)``: block, memory, ``k`` and ``n``.
 
         ``instjit.gpu.constants_file`` tells what stands where.
         """
         from instjit.gpu.constants_file import constants_file
 
-        return constants_file(self.source, (self.input_size, self.output_size), self.k, self.n)
+        source = self.source_for(shared_bytes_of(cc))
+        return constants_file(source, (self.input_size, self.output_size), self.k, self.n)
 
     def with_weights(self, model: Model) -> CudaKernel:
         """The same kernel for a model of the same structure: other numbers, no new compilation.
@@ -233,10 +245,13 @@ class CudaKernel:
     def _row_source(self) -> GpuSource:
         return self.source if self.source.form == "thread" else self._emitted("thread", "float32")
 
-    def _emitted(self, form: Form | None, precision: Precision) -> GpuSource:
+    def _emitted(
+        self, form: Form | None, precision: Precision, most: int = SHARED_BYTES
+    ) -> GpuSource:
         kinds = [instruction.kind for instruction in self.model.instructions]
         _, _, tile, shared_bytes, _ = self._options
-        return emit(self._program, self._places, kinds, form, tile, shared_bytes, precision)
+        most = most if shared_bytes is None else shared_bytes
+        return emit(self._program, self._places, kinds, form, tile, most, precision)
 
     def _here(self) -> device.OnDevice:
         device.require()
@@ -244,7 +259,8 @@ class CudaKernel:
             number = device.current()
             if number not in self._there:
                 widths = self.input_size, self.output_size
-                self._there[number] = device.OnDevice(self.source, self.k, self.n, widths)
+                source = self.source_for(device.shared_bytes())
+                self._there[number] = device.OnDevice(source, self.k, self.n, widths)
             return self._there[number]
 
     def _await(self, stream: Any) -> None:

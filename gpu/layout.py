@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from instjit.gpu.tile import row_floats, whole_vectors
 from instjit.kernels.layout import Layout, bind_with
 from instjit.kernels.layout import layout as laid_out
-from instjit.gpu.tile import row_floats, whole_vectors
 from instjit.kernels.packing import Floats, Integers
 from instjit.model import Model
 from instjit.program import Program

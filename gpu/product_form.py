@@ -8,6 +8,7 @@ four outputs and the activations of four rows by one load each.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from instjit.functions import FUNCTIONS
@@ -15,7 +16,7 @@ from instjit.gpu.layout import weights_at
 from instjit.gpu.text import function_text
 from instjit.gpu.thread_form import assigned, folded, indented, sum_name
 from instjit.gpu.tile import VECTOR, row_floats, shared_out, weights_stride
-from instjit.gpu.values import Values, functions_of, plus, times
+from instjit.gpu.values import functions_of, plus, times
 from instjit.program import Gemm, chains, reads
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Product:
         yield from self._copied(first, 0)
         yield from self._all_depth(first)
         for r in range(self.share.rows_each):
-            yield from folded(self.each, self.chains, lambda q, c, r=r: self._sum(q, r, c))
+            yield from folded(self.each, self.chains, partial(self._sum_of_row, r))
         for q in range(self.each):
             yield f"o = {self._output(first, q)}"
             yield f"if o < {self.outputs}:"
@@ -115,7 +116,8 @@ class Product:
         yield f"    o = {plus(first, f'(i - step * {across}) * 4')}"
         yield f"    step = {plus(start, 'step')}"
         yield f"    if step < {self.depth} and o < {self.outputs}:"
-        yield f"        copy4(s, {plus('half', 'i * 4')}, k, {plus(rows, f'step * {self.row}', 'o')})"
+        place = plus(rows, f"step * {self.row}", "o")
+        yield f"        copy4(s, {plus('half', 'i * 4')}, k, {place})"
 
     def _all_depth(self, first: str | int) -> Lines:
         """Whole runs of ``unrolled`` k, stretch by stretch; then what is left."""
@@ -213,6 +215,9 @@ class Product:
             offsets[read.region] < stop and start < offsets[read.region] + regions[read.region]
             for read in reads(self.step.epilogue)
         )
+
+    def _sum_of_row(self, r: int, q: int, c: int) -> str:
+        return self._sum(q, r, c)
 
     def _sum(self, q: int, r: int, c: int) -> str:
         return f"{sum_name(q, c)}r{r}"

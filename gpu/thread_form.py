@@ -79,7 +79,7 @@ class ThreadSteps:
             yield from assigned(self.values, step, plus(first, q), sum_name(q, 0))
 
     def _products(self, step: Gemm, first: str | int, i: str | int, each: int, count: int) -> Lines:
-        """k = i .. i + count, one in each chain."""
+        """K = i .. i + count, one in each chain."""
         row = row_floats(step.target.count)
         at = plus(weights_at(self.values.places.blocks[step.weights], step.target.count), first)
         for c in range(count):

@@ -11,7 +11,7 @@ SHARED_BYTES = 99 * 1024
 """Shared memory that a block may ask for on every device from compute capability 8.0 on."""
 
 SHARED_OF = {(8, 0): 163, (8, 7): 163, (9, 0): 227, (10, 0): 227, (10, 3): 227, (11, 0): 227}
-"""Where it is more: KB by compute capability (CUDA C++ Programming Guide, technical specifications)."""
+"""Where it is more: KB by compute capability (CUDA C++ Programming Guide)."""
 
 DEPTH = 16
 """Weights of a row that go to shared memory at a time; a multiple of 8, the most chains."""
@@ -32,11 +32,13 @@ def shared_bytes_of(cc: tuple[int, int]) -> int:
 class Tile:
     """A tile of ``lanes * rows_each`` rows, worked on by ``lanes * groups`` threads.
 
-    Steps other than products have rows lane, lane + lanes ... in thread (lane, group); a product is
-    shared out as its ``Share`` says, on tensor cores with ``outputs_each`` consecutive outputs of
-    every ``groups * outputs_each``. A multiprocessor is to run ``blocks`` at a time. A slot of the tile's scratch is followed by its next row;
-    ``stride`` is the distance of two slots, a multiple of 4 so that four rows are one load, but
-    not of 32 so that rows can also be written across.
+    Steps other than products have rows lane, lane + lanes ... in thread (lane, group). A product is
+    shared out as its ``Share`` says; on tensor cores a thread has ``outputs_each`` consecutive
+    outputs of every ``groups * outputs_each``. A multiprocessor is to run ``blocks`` at a time.
+
+    A slot of the tile's scratch is followed by its next row; ``stride`` is the distance of two
+    slots, a multiple of 4 so that four rows are one load, but not of 32 so that rows can also be
+    written across.
     """
 
     lanes: int = 32

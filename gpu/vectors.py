@@ -1,8 +1,8 @@
 """Several floats at a time for the generated text: loads, stores, copies that nobody waits for.
 
 ``load4`` and its like are one instruction of 16 bytes each, so their place is to be a multiple of
-four floats in memory that starts at one. ``copy4`` is ``cp.async`` from global to shared memory: the
-copy needs no register, and is done for its thread after ``await_copies``.
+four floats in memory that starts at one. ``copy4`` is ``cp.async`` from global to shared memory:
+the copy needs no register, and is done for its thread after ``await_copies``.
 """
 
 from __future__ import annotations

@@ -95,7 +95,8 @@ def _contents(args: argparse.Namespace) -> tuple[str, bytes]:
     kernel = instjit.compile(model, target="cuda", precision=precision, limits=limits)
     if args.target == "cuda-source":
         return kernel.source.text, b""
-    return kernel.dump("ptx", args.cc or (9, 0)), kernel.dump_constants()
+    cc = args.cc or (9, 0)
+    return kernel.dump("ptx", cc), kernel.dump_constants(cc)
 
 
 def _check_options(args: argparse.Namespace) -> None:
