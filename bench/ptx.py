@@ -1,7 +1,9 @@
 """``python -m bench.ptx``: what kernels take of a multiprocessor, by ptxas. No GPU is needed.
 
 Run it from the root of the checkout, in an environment with instjit[cuda] and a ptxas
-(``nvidia-cuda-nvcc``, or a CUDA toolkit). Prints a Markdown table.
+(``nvidia-cuda-nvcc``, or a CUDA toolkit). Prints a Markdown table. Where nvdisasm is found too
+(``nvidia-cuda-nvdisasm``), so are the instructions of each kernel's hottest loop: FFMA, accesses of
+shared memory, of global and local memory, and others; and what part of the fma rate they allow.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.table import markdown
-from tests.assembler import assembled, ptxas
+from instjit.gpu.tile import shared_bytes_of
+from tests.assembler import USES, assembled, ptxas
+from tests.disassembler import hottest, nvdisasm
 from tests.nets import NETS, dense
 
 MISSING = 4  # exit code, as of the command line
@@ -29,6 +33,9 @@ WIDTHS: tuple[tuple[int, ...], ...] = (
 PACKAGES = ("numba-cuda", "numba", "llvmlite", "nvidia-nvvm", "nvidia-cuda-nvcc")
 FORMS: tuple[Literal["thread", "block"], ...] = ("thread", "block")
 HEADER = ("net", "form", "tile", "dynamic shared", "scratch a block")
+LOOP = (9, 0)
+"""Compute capability whose loops are read."""
+LOOP_HEADER = ("FFMA / shared / global / other", "of fma rate")
 
 
 def kernels(quick: bool) -> Iterator[tuple[str, Any]]:
@@ -44,13 +51,19 @@ def kernels(quick: bool) -> Iterator[tuple[str, Any]]:
 
 def row(name: str, kernel: Any, folder: Path) -> tuple[str, ...]:
     """One kernel at every compute capability."""
-    source = kernel.source
+    source = kernel.source_for(shared_bytes_of(LOOP))
     tile = source.tile
     shape = f"{tile.rows} x {tile.threads}" if tile else "-"
     memory = (f"{source.shared_bytes:,}", f"{4 * source.scratch_floats:,}")
-    used = [assembled(kernel.dump("ptx", cc), cc, folder) for cc in CAPABILITIES]
-    cells = [f"{u['registers']} / {u['stack']} / {u['spilled']} / {u['shared']:,}" for u in used]
-    return name, source.form, shape, *memory, *cells
+    cells, loop = [], ()
+    for cc in CAPABILITIES:
+        used = assembled(kernel.dump("ptx", cc), cc, folder)
+        cells.append(" / ".join(f"{used[name]:,}" for name in USES))
+        if cc == LOOP and nvdisasm():
+            mix = hottest(folder / "kernel.ptx.cubin")
+            counts = f"{mix.fma} / {mix.shared} / {mix.far} / {mix.other}"
+            loop = (counts, f"{mix.bound:.0%}" if mix.fma else "-")
+    return name, source.form, shape, *memory, *cells, *loop
 
 
 def versions() -> str:
@@ -82,11 +95,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("no ptxas: install nvidia-cuda-nvcc, or a CUDA toolkit", file=sys.stderr)
         return MISSING
     heads = [f"cc {major}.{minor}" for major, minor in CAPABILITIES]
+    if nvdisasm():
+        heads += LOOP_HEADER
+    else:
+        print("no nvdisasm, so no loops: install nvidia-cuda-nvdisasm", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
         rows = [row(name, kernel, Path(folder)) for name, kernel in kernels(options.quick)]
     print(f"{versions()}\n")
     print("\n".join(markdown([(*HEADER, *heads), *rows], left=3)))
     print("\ncc: registers / stack / spilled / static shared memory, the last three in bytes.")
+    print(f"Tile, memory and the hottest loop are those of cc {LOOP[0]}.{LOOP[1]}.")
     return 0
 
 

@@ -40,6 +40,15 @@ def device_functions(source: GpuSource) -> dict[str, Any]:
         return _built[key]
 
 
+def row_function(source: GpuSource) -> Any:
+    """``compute_row`` as a device function; its constants may lie anywhere."""
+    with LOCK:
+        key = source.digest, "row"
+        if key not in _built:
+            _built[key] = _device_functions(source, aligned=False)
+        return _built[key]["compute_row"]
+
+
 def kernel_function(source: GpuSource) -> Any:
     """The entry as a CUDA kernel, compiled for the types of its first launch."""
     from numba import cuda
@@ -53,7 +62,7 @@ def kernel_function(source: GpuSource) -> Any:
 
 def frozen_function(source: GpuSource, k: Floats, n: Integers) -> Any:
     """``f(x, out)`` of one row, a device function with the constants in its code."""
-    row = device_functions(source)["compute_row"]
+    row = row_function(source)
 
     def frozen(x: Any, out: Any) -> None:
         row(x, out, k, n)
@@ -123,7 +132,7 @@ def defined(text: str) -> list[str]:
     return DEFINITION.findall(text)
 
 
-def _device_functions(source: GpuSource) -> dict[str, Any]:
+def _device_functions(source: GpuSource, aligned: bool = True) -> dict[str, Any]:
     from numba import cuda
 
     if simulated():
@@ -133,9 +142,10 @@ def _device_functions(source: GpuSource) -> dict[str, Any]:
             sentence = f"Numba's CUDA simulator has no tensor cores for {source.precision}"
             raise CompileError(Problem("Unsupported", sentence))
         return run_text(source, {**plain.namespace(), "cuda": _SimulatedCuda()})
-    from instjit.gpu import native
+    from instjit.gpu import native, vectors
 
-    names = run_text(source, {**native.namespace(), "cuda": cuda}, change=_Unsigned())
+    names = {**native.namespace(), **({} if aligned else vectors.anywhere()), "cuda": cuda}
+    run_text(source, names, change=_Unsigned())
     for name in defined(source.text):
         if name != source.entry:
             names[name] = native.device(names[name])

@@ -104,7 +104,7 @@ class OnDevice:
         if tile is None:
             threads = SIMULATED_THREADS if build.simulated() else THREADS
             blocks = min(self._most_blocks, -(-rows // threads))
-            run = self._configured(blocks, threads, stream)
+            run = self._configured(blocks, threads, stream, self.source.shared_bytes)
             run(*self._flat(x, y), rows, self.k, self.n)
             return
         blocks = min(self._most_blocks, -(-rows // tile.rows))

@@ -43,6 +43,9 @@ Lines = Iterator[str]
 THREAD_SLOTS = 96
 """A row's scratch up to this size is a thread's own; about so many floats become registers."""
 
+HELD = 4096
+"""Constants that a block of threads with a row each holds in shared memory, in floats at most."""
+
 LINES_PER_FUNCTION = 150
 """Numba's front end is superlinear in the statements of a function."""
 
@@ -127,8 +130,9 @@ def emit(
         form = "block"
     chosen = form or ("thread" if program.slots <= THREAD_SLOTS else "block")
     if chosen == "thread":
-        body = "\n".join(_ThreadWriter(program, places, kinds).lines()) + "\n"
-        return _source(body, places, chosen, "a row a thread", None, 0, 0)
+        writer = _ThreadWriter(program, places, kinds)
+        body = "\n".join(writer.lines()) + "\n"
+        return _source(body, places, chosen, "a row a thread", None, 4 * writer.held, 0)
     room = _room(program, [tile] if tile else tiles(), shared_bytes, precision)
     body = "\n".join(_BlockWriter(program, places, kinds, room, precision).lines()) + "\n"
     best, scratch = room.tile, room.scratch
@@ -240,17 +244,27 @@ class _ThreadWriter(_Writer):
     def __init__(self, program: Program, places: Layout, kinds: Sequence[str]) -> None:
         super().__init__(program, places, kinds)
         self.values = Values(program, places, lambda region, number: f"s[{number}]")
+        tables = any(isinstance(step, Lookup) for step in program.steps)  # of any size
+        self.held = 0 if tables or places.floats > HELD else places.floats
 
     def lines(self) -> Lines:
         yield from self.functions()
         yield from self._compute()
         yield from ("", "", "def thread_rows(x, y, rows, k, n):")
+        if self.held:
+            yield "    c = cuda.shared.array(0, float32)"
+            yield f"    for i in range(cuda.threadIdx.x, {self.held // 4}, cuda.blockDim.x):"
+            yield "        copy4(c, i * 4, k, i * 4)"
+            yield "    await_copies()"
+            yield "    cuda.syncthreads()"
         yield f"    s = cuda.local.array({max(1, self.program.slots)}, float32)"
         yield "    for row in range(cuda.grid(1), rows, cuda.gridsize(1)):"
+        if self.held:  # or a compiler keeps all constants in registers, and runs out of them
+            yield "        await_copies()"
         for column in self.program.loads:
             place = plus(f"row * {self.program.width_in}", column.first, "i")
             yield from self._moved(column, f"{self._slot(column)} = x[{place}]")
-        yield "        compute(k, n, s)"
+        yield f"        compute({'c' if self.held else 'k'}, n, s)"
         for column in self.program.stores:
             place = plus(f"row * {self.program.width_out}", column.first, "i")
             yield from self._moved(column, f"y[{place}] = {self._slot(column)}")

@@ -177,7 +177,7 @@ class CudaKernel:
 
         One function serves all models of one structure.
         """
-        return build.device_functions(self._row_source)["compute_row"]
+        return build.row_function(self._row_source)
 
     def device_constants(self) -> tuple[Any, Any]:
         """The constants ``k`` and ``n`` as arrays on the current device."""

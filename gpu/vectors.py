@@ -25,12 +25,19 @@ def namespace() -> dict[str, Any]:
 
     made = intrinsic()
     return {
-        **{f"load{count}": made(_load(count)) for count in (2, 4)},
+        **{f"load{count}": made(_load(count, 4 * count)) for count in (2, 4)},
         "store2": made(_store2()),
         "store4": made(_store4()),
         "copy4": made(_copy4()),
         "await_copies": made(_await_copies()),
     }
+
+
+def anywhere() -> dict[str, Any]:
+    """The loads for memory that starts at any float: one instruction for each float."""
+    from instjit.gpu.inline_ptx import intrinsic
+
+    return {f"load{count}": intrinsic()(_load(count, 4)) for count in (2, 4)}
 
 
 def _address(context: Any, builder: Any, kind: Any, array: Any, place: Any) -> Any:
@@ -43,14 +50,14 @@ def _address(context: Any, builder: Any, kind: Any, array: Any, place: Any) -> A
     return builder.gep(base, [place])
 
 
-def _load(count: int) -> Any:
+def _load(count: int, align: int) -> Any:
     from llvmlite import ir
     from numba import float32, int64, types
 
     def code(context: Any, builder: Any, signature: Any, operands: Any) -> Any:
         address = _address(context, builder, signature.args[0], *operands)
         vector = ir.VectorType(ir.FloatType(), count)
-        held = builder.load(builder.bitcast(address, vector.as_pointer()), align=4 * count)
+        held = builder.load(builder.bitcast(address, vector.as_pointer()), align=align)
         parts = [builder.extract_element(held, ir.IntType(32)(e)) for e in range(count)]
         return context.make_tuple(builder, signature.return_type, parts)
 

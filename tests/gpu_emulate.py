@@ -40,9 +40,10 @@ def run_plain(source: GpuSource, x: Floats, y: Floats, k: Any, n: Any, blocks: i
     """
     flat_x, flat_y, rows = x.reshape(-1), y.reshape(-1), len(x)
     if source.tile is None:
-        names = run_text(source, {**plain.namespace(), "cuda": None})
+        names = run_text(source, _with_late_copies({**plain.namespace(), "cuda": None}))
         for thread in range(blocks):
-            names["cuda"] = _thread_cuda(thread, blocks)
+            names["cuda"] = _thread_cuda(thread, blocks, _Shared(source.shared_bytes))
+            names["copies"] = []
             names[source.entry](flat_x, flat_y, rows, k, n)
         return
     text = source.text.replace("cuda.syncthreads()", "yield")
@@ -150,9 +151,16 @@ def _local() -> SimpleNamespace:
     return SimpleNamespace(array=lambda floats, dtype: _memory(floats))
 
 
-def _thread_cuda(thread: int, threads: int) -> SimpleNamespace:
+def _thread_cuda(thread: int, threads: int, shared: _Shared) -> SimpleNamespace:
+    """A block of one thread."""
     return SimpleNamespace(
-        local=_local(), grid=lambda dimensions: thread, gridsize=lambda dimensions: threads
+        local=_local(),
+        shared=shared,
+        syncthreads=lambda: None,
+        threadIdx=SimpleNamespace(x=0),
+        blockDim=SimpleNamespace(x=1),
+        grid=lambda dimensions: thread,
+        gridsize=lambda dimensions: threads,
     )
 
 

@@ -53,7 +53,7 @@ def test_the_constants_file_says_how_to_launch_and_holds_k_and_n(name) -> None:
 @pytest.mark.parametrize(
     ("name", "launch"),
     [
-        ("thread", (128, 128, 1, 0, 0, 0)),
+        ("thread", (128, 128, 1, 320, 0, 0)),
         ("block", (128, 32, 8, 69440, 0, 1)),
         ("block, global scratch", (32, 32, 8, 79264, 108360, 1)),
     ],
@@ -145,8 +145,8 @@ def launched(host: str, folder: Path, kernel: CudaKernel, rows: np.ndarray, **en
 @pytest.mark.parametrize(
     ("name", "rows", "launch"),
     [
-        ("thread", 300, "grid 3 block 128 1 shared 0 rows 300 k {k} n {n} scratch 0 0"),
-        ("thread", 10_000, "grid 48 block 128 1 shared 0 rows 10000 k {k} n {n} scratch 0 0"),
+        ("thread", 300, "grid 3 block 128 1 shared 320 rows 300 k {k} n {n} scratch 0 0"),
+        ("thread", 10_000, "grid 48 block 128 1 shared 320 rows 10000 k {k} n {n} scratch 0 0"),
         ("block", 129, "grid 2 block 32 8 shared 69440 rows 129 k {k} n {n} scratch 0 1"),
         (
             "block, global scratch", 1000,

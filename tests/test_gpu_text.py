@@ -121,7 +121,19 @@ def test_the_size_of_a_rows_scratch_decides_the_form(widths, form, scratch) -> N
     source = emitted(dense(*widths))[0]
     assert source.form == form
     assert bool(source.scratch_floats) == scratch
-    assert (source.shared_bytes > 0) == (form == "block")
+    assert source.shared_bytes > 0
+
+
+@pytest.mark.parametrize(
+    ("model", "held"),
+    [(dense(8, 32, 4), True), (tables(), False), (dense(8, 4096, 4), False)],
+)
+def test_a_thread_forms_constants_are_held_where_they_are_few_and_their_number_known(
+    model, held
+) -> None:
+    source, k, _ = emitted(model, "thread")
+    assert source.shared_bytes == (4 * 432 if held else 0)
+    assert len(k) >= source.shared_bytes // 4
 
 
 @pytest.mark.parametrize("kilobytes", [99, 163, 227])
