@@ -27,6 +27,9 @@ Lines = Iterator[str]
 FMA = 320
 """Multiply-adds in the body of the loop over k: enough to hide its other instructions."""
 
+COPIES = 8
+"""Copies of a thread up to which each has its own statement."""
+
 SHORT = 4
 """Lines of functions up to which an epilogue is worked out for each sum where it is."""
 
@@ -102,22 +105,34 @@ class Product:
 
     def _copied(self, first: str | int, start: str | int) -> Lines:
         """Copies of the weights from k = start on are begun, to the half that ``half`` names."""
-        tile, rows = self.tile, weights_at(self.block, self.outputs)
+        threads = self.tile.threads
+        pieces = -(-self.tile.depth * self.stride // VECTOR)
+        if pieces > COPIES * threads:
+            yield f"for i in range(thread, {pieces}, {threads}):"
+            yield from indented(self._copy(first, start, "i"))
+            return
+        for done in range(0, pieces, threads):
+            lines = self._copy(first, start, plus("thread", done))
+            if pieces - done < threads:
+                yield f"if thread < {pieces - done}:"
+                lines = indented(lines)
+            yield from lines
+
+    def _copy(self, first: str | int, start: str | int, i: str) -> Lines:
+        """Piece ``i`` of a stretch, if there is one."""
+        rows = weights_at(self.block, self.outputs)
+        to = plus("half", times(i, VECTOR))
         if self.share.panels == 1:
-            pieces = -(-tile.depth * self.row // VECTOR)
-            yield f"for i in range(thread, {pieces}, {tile.threads}):"
-            place = plus(times(str(start), self.row), "i * 4")
-            yield f"    if {place} < {self.depth * self.row}:"
-            yield f"        copy4(s, {plus('half', 'i * 4')}, k, {plus(rows, place)})"
+            place = plus(times(str(start), self.row), times(i, VECTOR))
+            yield f"if {place} < {self.depth * self.row}:"
+            yield f"    copy4(s, {to}, k, {plus(rows, place)})"
             return
         across = self.share.panel // VECTOR
-        yield f"for i in range(thread, {tile.depth * across}, {tile.threads}):"
-        yield f"    step = i // {across}"
-        yield f"    o = {plus(first, f'(i - step * {across}) * 4')}"
-        yield f"    step = {plus(start, 'step')}"
-        yield f"    if step < {self.depth} and o < {self.outputs}:"
-        place = plus(rows, f"step * {self.row}", "o")
-        yield f"        copy4(s, {plus('half', 'i * 4')}, k, {place})"
+        yield f"deep = ({i}) // {across}"
+        yield f"o = {plus(first, f'({i} - deep * {across}) * {VECTOR}')}"
+        yield f"deep = {plus(start, 'deep')}"
+        yield f"if deep < {self.depth} and o < {self.outputs}:"
+        yield f"    copy4(s, {to}, k, {plus(rows, f'deep * {self.row}', 'o')})"
 
     def _all_depth(self, first: str | int) -> Lines:
         """Whole runs of ``unrolled`` k, stretch by stretch; then what is left."""

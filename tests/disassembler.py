@@ -1,4 +1,4 @@
-"""nvdisasm, NVIDIA's disassembler: the instructions of a kernel's hottest loop. No GPU is needed."""
+"""nvdisasm, NVIDIA's disassembler: what a kernel's hottest loop consists of. No GPU is needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-INSTRUCTION = re.compile(r"^\s+/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)(.*)", re.MULTILINE)
+INSTRUCTION = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)(.*)")
 LABEL = re.compile(r"^\.?(\w+):$")
 TARGET = re.compile(r"`\(\.?(\w+)\)")
 
@@ -71,9 +71,9 @@ def _loops(text: str) -> list[list[str]]:
         if label := LABEL.match(line.strip()):
             labels[label.group(1)] = len(operations)
         elif found := INSTRUCTION.match(line):
-            operations.append(found.group(2))
-            target = TARGET.search(found.group(3))
-            if found.group(2).startswith("BRA") and target and target.group(1) in labels:
+            operations.append(found.group(1))
+            target = TARGET.search(found.group(2))
+            if found.group(1).startswith("BRA") and target and target.group(1) in labels:
                 spans.append((labels[target.group(1)], len(operations)))
     inner = [
         one
