@@ -25,6 +25,10 @@ from instjit.program import (
 OUTPUTS = 4
 """Outputs that a thread works out side by side, whose weights are one load."""
 
+WRITTEN_OUT = 32
+"""Outputs up to which there is no loop over them: compilers unroll the one over k more readily,
+and scratch that only constants index becomes registers."""
+
 JOINED = {"sum": "add", "maximum": "maximum_of"}
 
 Lines = Iterator[str]
@@ -50,11 +54,12 @@ class ThreadSteps:
     def _gemm(self, step: Gemm) -> Lines:
         outputs = step.target.count
         whole = outputs // OUTPUTS * OUTPUTS
-        if whole > OUTPUTS:
+        if whole > WRITTEN_OUT:
             yield f"for o in range(0, {whole}, {OUTPUTS}):"
             yield from indented(self._outputs(step, "o", OUTPUTS))
-        elif whole:
-            yield from self._outputs(step, 0, OUTPUTS)
+        else:
+            for first in range(0, whole, OUTPUTS):
+                yield from self._outputs(step, first, OUTPUTS)
         if whole < outputs:
             yield from self._outputs(step, whole, outputs - whole)
 
