@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from instjit.gpu.product_form import Product
 from instjit.gpu.placement import Placement
+from instjit.gpu.product_form import Product
 from instjit.gpu.tensor_form import Precision, TensorProduct, suits, wide
 from instjit.gpu.thread_form import assigned, indented, lookup_lines, reduce_lines
 from instjit.gpu.tile import Tile
