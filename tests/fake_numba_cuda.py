@@ -22,6 +22,7 @@ import numpy as np
 from numba.core.errors import NumbaPerformanceWarning
 
 import instjit as ij
+from instjit.gpu.tile import SHARED_BYTES
 from instjit.gpu import build, staging
 
 LEGACY, DEVICE, HOST = 1, 2, 1
@@ -353,7 +354,11 @@ def installed(monkeypatch: Any, model: ij.Model, **options: Any) -> Iterator[Mac
     for name, value in {
         "implementation": MACHINE.implementation.split(",")[0],
         "is_available": lambda: True,
-        "get_current_device": lambda: SimpleNamespace(id=MACHINE.device, MULTIPROCESSOR_COUNT=2),
+        "get_current_device": lambda: SimpleNamespace(
+            id=MACHINE.device,
+            MULTIPROCESSOR_COUNT=2,
+            MAX_SHARED_MEMORY_PER_BLOCK_OPTIN=SHARED_BYTES,
+        ),
         "device_array": _device_array,
         "to_device": _to_device,
         "pinned_array": _pinned,
