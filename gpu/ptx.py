@@ -6,7 +6,8 @@ The entry is a plain C one, so that any CUDA host can launch it with pointers::
                                     const float *k, const int *n [, float *scratch]);
 
 ``scratch`` is there in the block form: ``GpuSource.scratch_floats`` for each block, or a null
-pointer where that is 0. ``constants_file`` is the rest of what a host needs.
+pointer where that is 0. ``constants_file`` is the rest of what a host needs. ``k`` and ``scratch``
+are to start at a multiple of 16 bytes, as what ``cudaMalloc`` gives does.
 """
 
 from __future__ import annotations
