@@ -22,8 +22,8 @@ import numpy as np
 from numba.core.errors import NumbaPerformanceWarning
 
 import instjit as ij
-from instjit.gpu.tile import SHARED_BYTES
 from instjit.gpu import build, staging
+from instjit.gpu.tile import SHARED_BYTES
 
 LEGACY, DEVICE, HOST = 1, 2, 1
 MEMORY_TYPE, IS_MANAGED, DEVICE_ORDINAL = 2, 8, 9
