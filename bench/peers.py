@@ -2,33 +2,85 @@
 
 Whatever can be prepared once (views, bindings, intermediates) is prepared in ``bind``, so that a
 run holds nothing but the runtime's own work. ``__init__`` raises ImportError where the library is
-missing.
+missing, and DoesNotApply where it cannot express the net.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from bench.jobs import Float32, Layer, document
-from bench.onnx_graph import INPUT, OUTPUT, onnx_bytes
+from bench import numpy_net
+from bench.jobs import Float32
+from bench.models import model
+from bench.nets import Net
+from bench.operations import Dense
 
-Run = Callable[[], object]
+
+class DoesNotApply(Exception):
+    """The runtime has no means to compute this net."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Threads of a call, calls at a time (each on its part of the rows), and what else differs."""
+
+    threads: int
+    workers: int = 1
+    hint: str = ""
+
+    def __str__(self) -> str:
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        parallel = f"{self.workers} x " if self.workers > 1 else ""
+        return f"{parallel}{threads}{', ' * bool(self.hint)}{self.hint}"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """``run`` does the work; ``finish``, which is not timed, sees that ``out`` holds the result.
+
+    A runtime that cannot write to the caller's memory keeps its own array where one call makes all
+    of it, and copies the parts where several do.
+    """
+
+    run: Callable[[], object]
+    finish: Callable[[], object] = lambda: None
 
 
 class Peer(Protocol):
     """What the worker asks of a runtime; ``chunked`` says that smaller batches may help it."""
 
-    chunked: bool
+    chunked: ClassVar[bool]
     version: str
 
-    def __init__(self, layers: tuple[Layer, ...], threads: int) -> None: ...
+    def __init__(self, net: Net, setting: Setting) -> None: ...
 
-    def bind(self, x: Float32, out: Float32, chunk: int) -> Run:
-        """Return a call that fills ``out`` from ``x``, ``chunk`` rows at a time."""
+    @staticmethod
+    def settings(threads: int, rows: int) -> list[Setting]:
+        """What is worth trying for batches of that size."""
         ...
+
+    def bind(self, x: Float32, out: Float32, chunk: int) -> Bound:
+        """Return what fills ``out`` from ``x``, ``chunk`` rows at a time."""
+        ...
+
+
+def thread_settings(threads: int, *hints: str) -> list[Setting]:
+    """One thread, and all of them in one call."""
+    counts = sorted({1, threads})
+    return [Setting(count, hint=hint) for hint in hints or ("",) for count in counts]
+
+
+def parallel_settings(threads: int, rows: int, *hints: str) -> list[Setting]:
+    """These, and as many calls at a time as there are threads."""
+    several = [Setting(1, threads)] if threads > 1 and rows >= 2 * SHORTEST else []
+    return [*thread_settings(threads, *hints), *several]
+
+
+SHORTEST = 64  # rows that a call in parallel with others should have
 
 
 def blocks(x: Float32, out: Float32, chunk: int) -> Iterator[tuple[Float32, Float32]]:
@@ -38,199 +90,156 @@ def blocks(x: Float32, out: Float32, chunk: int) -> Iterator[tuple[Float32, Floa
 
 
 class Instjit:
-    """``kernel.predict`` for a batch, ``kernel.row`` for single rows."""
+    """``kernel.predict`` for a batch, ``kernel.row`` for single rows.
+
+    ``precision`` is the argument of ``instjit.compile``. The kernel itself decides how many of
+    its threads a batch is worth.
+    """
 
     chunked = False
+    precision = "float32"
 
-    def __init__(self, layers: tuple[Layer, ...], threads: int) -> None:
+    def __init__(self, net: Net, setting: Setting) -> None:
         import instjit
 
         self.version = instjit.__version__
-        self._kernel = instjit.compile(instjit.load(document(layers)), threads=threads)
+        self._hint = setting.hint
+        self._kernel = instjit.compile(
+            model(net), threads=setting.threads, precision=self.precision
+        )
 
-    def bind(self, x: Float32, out: Float32, chunk: int) -> Run:
+    @staticmethod
+    def settings(threads: int, rows: int) -> list[Setting]:
+        calls = ("row", "predict") if rows == 1 else ("",)
+        return [Setting(threads, hint=call) for call in calls]
+
+    def bind(self, x: Float32, out: Float32, chunk: int) -> Bound:
         kernel = self._kernel
-        if chunk > 1:
-            return lambda: kernel.predict(x, out=out)
-        rows = list(zip(x, out, strict=True))
+        if len(x) > 1 and chunk > 1:
+            return Bound(lambda: kernel.predict(x, out=out))
+        if self._hint == "predict":
+            return Bound(lambda: kernel.predict(x, out=out))
         row = kernel.row
+        if self._hint == "new array":
+            return Bound(call_each(row, list(x)))
+        rows = list(zip(x, out, strict=True))
 
         def run() -> None:
             for source, target in rows:
                 row(source, out=target)
 
-        return run
+        return Bound(run)
+
+
+def call_each(function: Callable[[Any], object], rows: list[Any]) -> Callable[[], None]:
+    """One call a row, results dropped."""
+
+    def run() -> None:
+        for row in rows:
+            function(row)
+
+    return run
 
 
 class Numpy:
-    """BLAS products and in-place elementwise functions."""
+    """BLAS products and elementwise functions into arrays kept between runs."""
 
     chunked = True
     version = np.__version__
 
-    def __init__(self, layers: tuple[Layer, ...], threads: int) -> None:
-        self._layers = [
-            (np.ascontiguousarray(layer.weights.T), layer.bias, layer.activation)
-            for layer in layers
-        ]
+    def __init__(self, net: Net, setting: Setting) -> None:
+        limit_pools(setting.threads)
+        self._net, self._steps = net, numpy_net.steps(net)
 
-    def bind(self, x: Float32, out: Float32, chunk: int) -> Run:
+    @staticmethod
+    def settings(threads: int, rows: int) -> list[Setting]:
+        return parallel_settings(threads, rows)
+
+    def bind(self, x: Float32, out: Float32, chunk: int) -> Bound:
         chunk = min(chunk, len(x))
-        inner = [np.empty((chunk, len(bias)), np.float32) for _, bias, _ in self._layers[:-1]]
-        parts = [
-            (source, [*(array[: len(source)] for array in inner), target])
-            for source, target in blocks(x, out, chunk)
-        ]
-        layers = self._layers
-
-        def run() -> None:
-            for source, targets in parts:
-                value = source
-                for (weights, bias, activation), target in zip(layers, targets, strict=True):
-                    np.matmul(value, weights, out=target)
-                    target += bias
-                    if activation == "RELU":
-                        np.maximum(target, 0, out=target)
-                    else:
-                        np.negative(target, out=target)
-                        np.exp(target, out=target)
-                        target += 1
-                        np.reciprocal(target, out=target)
-                    value = target
-
-        return run
-
-
-class OnnxRuntime:
-    """A session with input and output bound to the caller's memory."""
-
-    chunked = True
-
-    def __init__(self, layers: tuple[Layer, ...], threads: int) -> None:
-        import onnxruntime
-
-        self.version = onnxruntime.__version__
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self._session = onnxruntime.InferenceSession(
-            onnx_bytes(layers), options, providers=["CPUExecutionProvider"]
-        )
-
-    def bind(self, x: Float32, out: Float32, chunk: int) -> Run:
-        session = self._session
-        bindings = []
+        widths = self._net.widths()[1:-1]
+        inner = [np.empty((chunk, width), np.float32) for width in widths]
+        parts = []
         for source, target in blocks(x, out, chunk):
-            binding = session.io_binding()
-            where = ("cpu", 0, np.float32)
-            binding.bind_input(INPUT, *where, source.shape, source.ctypes.data)
-            binding.bind_output(OUTPUT, *where, target.shape, target.ctypes.data)
-            bindings.append(binding)
+            values = [source, *(array[: len(source)] for array in inner), target]
+            parts.append((values, list(zip(self._steps, values[1:], strict=True))))
 
         def run() -> None:
-            for binding in bindings:
-                session.run_with_iobinding(binding)
+            for values, steps in parts:
+                for step, target in steps:
+                    step(values, target)
 
-        return run
+        return Bound(run)
 
 
-class PyTorch:
-    """Eager, in inference mode: ``addmm`` into arrays kept between runs, activations in place."""
+class ScikitLearn:
+    """``MLPRegressor.predict`` with the net's weights, for chains of dense layers."""
 
     chunked = True
+    names: ClassVar = {"RELU": "relu", "TANH": "tanh", "SIGMOID": "logistic", None: "identity"}
 
-    def __init__(self, layers: tuple[Layer, ...], threads: int) -> None:
-        import torch
+    def __init__(self, net: Net, setting: Setting) -> None:
+        import sklearn
+        from sklearn.neural_network import MLPRegressor
 
-        self.version = str(torch.__version__)
-        torch.set_num_threads(threads)
-        self._layers = [
-            (
-                torch.from_numpy(layer.weights).t(),
-                torch.from_numpy(layer.bias),
-                torch.relu_ if layer.activation == "RELU" else torch.sigmoid_,
-            )
-            for layer in layers
-        ]
+        self.version = sklearn.__version__
+        limit_pools(setting.threads)
+        layers = [op for op in net.operations if isinstance(op, Dense)]
+        inner = {layer.activation for layer in layers[:-1]}
+        if len(layers) < len(net.operations) or len(inner) > 1:
+            raise DoesNotApply("MLPRegressor has dense layers of one activation only")
+        self._regressor = MLPRegressor(
+            hidden_layer_sizes=[layer.width for layer in layers[:-1]],
+            activation=self.names[inner.pop()] if inner else "identity",
+        )
+        last = layers[-1].activation
+        for name, value in {
+            "coefs_": [np.ascontiguousarray(layer.weights.T) for layer in layers],
+            "intercepts_": [layer.bias for layer in layers],
+            "n_layers_": len(layers) + 1,
+            "n_outputs_": net.outputs,
+            "n_features_in_": net.width,
+            "out_activation_": "softmax" if last == "SOFTMAX" else self.names[last],
+        }.items():
+            setattr(self._regressor, name, value)
 
-    def bind(self, x: Float32, out: Float32, chunk: int) -> Run:
-        import torch
+    @staticmethod
+    def settings(threads: int, rows: int) -> list[Setting]:
+        return parallel_settings(threads, rows)
 
-        chunk = min(chunk, len(x))
-        inner = [torch.empty((chunk, len(bias))) for _, bias, _ in self._layers[:-1]]
-        parts = [
-            (
-                torch.from_numpy(source),
-                [*(array[: len(source)] for array in inner), torch.from_numpy(target)],
-            )
-            for source, target in blocks(x, out, chunk)
-        ]
-        layers = self._layers
-
-        def run() -> None:
-            with torch.inference_mode():
-                for source, targets in parts:
-                    value = source
-                    for (weights, bias, activate), target in zip(layers, targets, strict=True):
-                        torch.addmm(bias, value, weights, out=target)
-                        value = activate(target)
-
-        return run
+    def bind(self, x: Float32, out: Float32, chunk: int) -> Bound:
+        return copied(self._regressor.predict, list(blocks(x, out, chunk)), np.asarray)
 
 
-class OpenVino:
-    """A model compiled for each batch size, with tensors over the caller's memory."""
-
-    chunked = True
-
-    def __init__(self, layers: tuple[Layer, ...], threads: int) -> None:
-        import openvino
-
-        self.version = openvino.__version__.split("-")[0]
-        self._openvino = openvino
-        self._bytes = onnx_bytes(layers)
-        self._options = {
-            "INFERENCE_NUM_THREADS": threads,
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",  # its own choice is bf16 where the CPU has it
-        }
-        self._core = openvino.Core()
-        self._compiled: dict[int, Any] = {}
-
-    def _model(self, rows: int) -> Any:
-        if rows not in self._compiled:
-            model = self._core.read_model(self._bytes)
-            model.reshape([rows, model.input().partial_shape[1]])
-            self._compiled[rows] = self._core.compile_model(model, "CPU", self._options)
-        return self._compiled[rows]
-
-    def bind(self, x: Float32, out: Float32, chunk: int) -> Run:
-        tensor = self._openvino.Tensor
-        requests = {
-            rows: self._model(rows).create_infer_request()
-            for rows in {len(source) for source, _ in blocks(x, out, chunk)}
-        }
-        parts = [
-            (
-                requests[len(source)],
-                tensor(source, shared_memory=True),
-                tensor(target, shared_memory=True),
-            )
-            for source, target in blocks(x, out, chunk)
-        ]
+def copied(
+    function: Callable[[Any], Any],
+    parts: list[tuple[Any, Float32]],
+    array: Callable[[Any], Any],
+) -> Bound:
+    """Bind a function that makes arrays: their parts are copied, an only one is kept till asked."""
+    if len(parts) > 1:
 
         def run() -> None:
-            for request, source, target in parts:
-                request.set_input_tensor(source)
-                request.set_output_tensor(target)
-                request.infer()
+            for source, target in parts:
+                target[:] = array(function(source)).reshape(target.shape)
 
-        return run
+        return Bound(run)
+    ((source, target),) = parts
+    kept: list[Any] = [None]
+
+    def run_once() -> None:
+        kept[0] = array(function(source))
+
+    def finish() -> None:
+        target[:] = kept[0].reshape(target.shape)
+
+    return Bound(run_once, finish)
 
 
-PEERS: dict[str, type[Peer]] = {
-    "instjit": Instjit,
-    "NumPy": Numpy,
-    "ONNX Runtime": OnnxRuntime,
-    "PyTorch": PyTorch,
-    "OpenVINO": OpenVino,
-}
+def limit_pools(threads: int) -> None:
+    """Give BLAS and OpenMP pools so many threads, where threadpoolctl is installed."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return
+    threadpool_limits(threads)

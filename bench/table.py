@@ -1,24 +1,32 @@
-"""Entries as a Markdown table and as JSON."""
+"""Entries as Markdown tables and as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
 from typing import Any
 
-from bench.jobs import Job
-from bench.race import Entry
+from bench.entry import OURS, Entry, best_peer, own, ratio
+from bench.peaks import Peaks
+from bench.race import Race
 
-OURS = "instjit"
-HEADER = ("peer", "rows a call", "median", "min", "GFLOP/s", "x instjit", "max error", "ready s")
+__all__ = ["OURS", "duration", "markdown", "ratio", "record", "summary", "table", "verdict"]
+
+HEADER = (
+    "peer", "setting", "rows a call", "median", "min", "GFLOP/s", "of fma", "of copy",
+    "x instjit", "max error", "memory", "ready s",
+)  # fmt: skip
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
+SIZES = ((2**30, "GB"), (2**20, "MB"), (2**10, "kB"))
+BEYOND_CACHES = 2**26  # bytes of input and output from which the share of a copy means something
 
 
-def table(job: Job, entries: list[Entry]) -> str:
-    """One job: a row a peer, times per batch (per row where rows go one by one), and the ratio."""
-    ours = next((entry for entry in entries if entry.peer == OURS and entry.seconds), None)
-    lines = [HEADER, *(_row(job, entry, ours) for entry in entries if entry.seconds)]
-    text = [f"**{job.name}** ({job.flops / 1e9:.3g} GFLOP)", "", *markdown(lines)]
+def table(race: Race, entries: list[Entry], peaks: Peaks) -> str:
+    """One race: a row a peer, times per batch (per row where rows go one by one), and the ratio."""
+    ours = own(entries)
+    lines = [HEADER, *(_row(race, entry, ours, peaks) for entry in entries if entry.seconds)]
+    work = f"{race.flops / 1e9:.3g} GFLOP, {size(race.bytes)} in and out"
+    part = f"; {race.held:,} rows are timed, times are scaled" if race.held < race.rows else ""
+    text = [f"**{race.name}** ({work}{part})", "", *markdown(lines, left=2)]
     text += ["", *(f"{entry.peer}: {entry.absent}" for entry in entries if entry.absent)]
     return "\n".join([*text, verdict(entries, ours)]) + "\n"
 
@@ -35,15 +43,59 @@ def markdown(lines: Sequence[tuple[str, ...]], left: int = 1) -> list[str]:
     return text
 
 
-def record(job: Job, entries: list[Entry]) -> dict[str, Any]:
-    """One job with every round's seconds, for ``--json``."""
-    best = _best(entries)
+def summary(results: Sequence[tuple[Race, list[Entry]]]) -> str:
+    """Every net and batch with instjit's ratio to its best peer, those below 1 marked."""
+    batches = list(dict.fromkeys(race.rows for race, _ in results))
+    cells: dict[str, dict[int, str]] = {}
+    below = total = 0
+    for race, entries in results:
+        ours, best = own(entries), best_peer(entries)
+        if ours is None or best is None:
+            continue
+        lead = ratio(best, ours)
+        total, below = total + 1, below + (lead < 1)
+        text = f"{lead:.2f}x {best.peer}"
+        cells.setdefault(race.net.name, {})[race.rows] = f"**< 1: {text}**" if lead < 1 else text
+    if not total:
+        return "no ratio: it takes instjit and a peer\n"
+    header = ("net", *(f"{rows:,} row{'s' * (rows > 1)}" for rows in batches))
+    rows = [(net, *(row.get(batch, "") for batch in batches)) for net, row in cells.items()]
+    said = f"{below} of {total} below 1.0" if below else f"all {total} at 1.0 or above"
+    return "\n".join(
+        ["**Ratio to the best peer**", "", *markdown([header, *rows]), "", f"{said}", ""]
+    )
+
+
+def single_rows(results: Sequence[tuple[Race, list[Entry]]]) -> str:
+    """What a row of the larger net takes beyond one of the smaller, next to reading its weights."""
+    if len(results) != 2:
+        return ""
+    (small, few), (large, many) = sorted(results, key=lambda result: result[0].net.flops)
+    reads = next((entry for entry in many if entry.peer == "read loop" and entry.seconds), None)
+    less, more = own(few), own(many)
+    if reads is None or less is None or more is None:
+        return ""
+    beyond = more.median / large.rows - less.median / small.rows
+    read = reads.median / large.rows
+    return (
+        f"{large.net.name} takes {duration(beyond)} a row more than {small.net.name}; reading its "
+        f"constants takes {duration(read)}: {beyond / read:.2f}x\n"
+    )
+
+
+def record(race: Race, entries: list[Entry]) -> dict[str, Any]:
+    """One race with every round's seconds, for ``--json``."""
+    ours, best = own(entries), best_peer(entries)
     return {
-        "job": job.name,
-        "rows": job.rows,
-        "flops": job.flops,
-        "one_by_one": job.one_by_one,
+        "job": race.name,
+        "net": race.net.name,
+        "rows": race.rows,
+        "held": race.held,
+        "flops": race.flops,
+        "bytes": race.bytes,
+        "one_by_one": race.single,
         "best_peer": best.peer if best else None,
+        "ratio": ratio(best, ours) if ours and best else None,
         "entries": [
             {**vars(entry), "median": entry.median, "minimum": entry.minimum}
             if entry.seconds
@@ -53,24 +105,23 @@ def record(job: Job, entries: list[Entry]) -> dict[str, Any]:
     }
 
 
-def _row(job: Job, entry: Entry, ours: Entry | None) -> tuple[str, ...]:
-    share = job.rows if job.one_by_one else 1
+def _row(race: Race, entry: Entry, ours: Entry | None, peaks: Peaks) -> tuple[str, ...]:
+    share = race.rows if race.single else 1
+    copied = race.held / race.rows * race.bytes >= BEYOND_CACHES
     return (
         f"{entry.peer} {entry.version}",
-        "all" if entry.chunk == job.rows else f"{entry.chunk:,}",
+        entry.setting,
+        "all" if entry.chunk == race.held else f"{entry.chunk:,}",
         duration(entry.median / share),
         duration(entry.minimum / share),
-        f"{job.flops / entry.median / 1e9:.3g}",
+        f"{race.flops / entry.median / 1e9:.3g}",
+        f"{race.flops / entry.median / peaks.fma:.1%}",
+        f"{race.bytes / entry.median / peaks.copy:.0%}" if copied else "-",
         f"{ratio(entry, ours):.2f}" if ours else "-",
         f"{entry.error:.1e}",
+        "-" if entry.memory is None else size(entry.memory),
         f"{entry.ready:.2f}",
     )
-
-
-def ratio(entry: Entry, ours: Entry) -> float:
-    """Median of the rounds' ratios: the two times of a round share the machine's mood."""
-    pairs = zip(entry.seconds, ours.seconds, strict=False)  # a peer that failed midway has fewer
-    return median(theirs / mine for theirs, mine in pairs)
 
 
 def duration(seconds: float) -> str:
@@ -78,13 +129,14 @@ def duration(seconds: float) -> str:
     return f"{seconds / scale:.3g} {unit}"
 
 
-def _best(entries: list[Entry]) -> Entry | None:
-    peers = [entry for entry in entries if entry.peer != OURS and entry.seconds]
-    return min(peers, key=lambda entry: entry.median, default=None)
+def size(count: int) -> str:
+    """Bytes in the unit that suits them."""
+    scale, unit = next((unit for unit in SIZES if count >= unit[0]), (1, "B"))
+    return f"{count / scale:.3g} {unit}"
 
 
 def verdict(entries: list[Entry], ours: Entry | None) -> str:
-    best = _best(entries)
+    best = best_peer(entries)
     if ours is None or best is None:
         return "no ratio: it takes instjit and a peer"
     return (

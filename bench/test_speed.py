@@ -14,26 +14,31 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.decode import MEGABYTE, PEERS, File
-from bench.jobs import JOBS, Job, document, expected
-from bench.peers import Instjit, Numpy
+from bench.jobs import Job, document
+from bench.nets import BATCHES, NETS
+from bench.numpy_net import expected
+from bench.peers import Instjit, Numpy, Setting
+from bench.race import Race
 from bench.worker import largest_error
 
-QUICK = [job.quick() for job in JOBS]
+SHARE = 0.02  # of the memory and the work of a batch in the race
 THREADS = len(os.sched_getaffinity(0))
 
 
 @pytest.mark.parametrize("peer", [Instjit, Numpy])
-@pytest.mark.parametrize("job", QUICK, ids=lambda job: job.name)
+@pytest.mark.parametrize("rows", BATCHES)
+@pytest.mark.parametrize("name", NETS)
 def test_inference(
-    benchmark: BenchmarkFixture, job: Job, peer: type[Instjit] | type[Numpy]
+    benchmark: BenchmarkFixture, name: str, rows: int, peer: type[Instjit] | type[Numpy]
 ) -> None:
-    x = job.inputs(0)
-    out = np.full((job.rows, job.widths[-1]), np.nan, np.float32)
-    chunk = 1 if job.one_by_one else (2048 if peer.chunked else job.rows)
-    run = peer(job.layers, THREADS).bind(x, out, chunk)
-    benchmark.extra_info["flops"] = job.flops
-    benchmark(run)
-    assert largest_error(out, expected(job.layers, x)) < 1e-6
+    race = Race.of(NETS[name](), rows, SHARE)
+    x = race.net.inputs(race.held, 0)
+    out = np.full((race.held, race.net.outputs), np.nan, np.float32)
+    chunk = min(2048, race.held) if peer.chunked else race.held
+    bound = peer(race.net, Setting(THREADS)).bind(x, out, chunk)
+    benchmark.extra_info["flops"] = race.held * race.net.flops
+    benchmark(bound.run)
+    assert largest_error(out, expected(race.net, x)) < 1e-5
 
 
 def test_compilation(benchmark: BenchmarkFixture) -> None:
