@@ -92,7 +92,9 @@ def run(options: argparse.Namespace) -> tuple[Peaks, list[tuple[Race, list[Entry
         for race, entries in races(several, peers_of(several, options), rounds, options.threads):
             results.append((race, entries))
             print(table(race, entries, peaks), file=out, flush=True)
-    print(summary([result for result in results if not result[0].single]), file=out)
+    batches = [result for result in results if not result[0].single]
+    if batches:
+        print(summary(batches), file=out)
     print(single_rows([result for result in results if result[0].single]), end="", file=out)
     return peaks, results
 

@@ -13,7 +13,8 @@ OURS = "instjit"
 class Entry:
     """What one peer reached on one job; ``absent`` says why it did not.
 
-    ``memory`` is bytes beyond input and output, None where it is not known.
+    ``memory`` is bytes beyond input and output, None where it is not known; ``checked`` says that
+    the output was compared, and that ``error`` means something.
     """
 
     peer: str
@@ -25,6 +26,7 @@ class Entry:
     absent: str = ""
     setting: str = ""
     memory: int | None = None
+    checked: bool = True
 
     @property
     def median(self) -> float:

@@ -11,7 +11,7 @@ from bench.race import Race
 
 LOW, HIGH = 0.5, 100.0  # ratios at the ends of an axis, which is logarithmic
 TICKS = (1, 10, 100)
-NAMES, COLUMN, GAP, LINE, TOP, BOTTOM = 176, 186, 18, 24, 84, 64  # pixels
+NAMES, COLUMN, GAP, LINE, TOP, BOTTOM = 190, 170, 46, 24, 84, 64  # pixels
 LEAD, BEHIND, INK, FAINT, GRID, PAPER = (
     "#0b7a75", "#c2452d", "#1f2933", "#6b7785", "#dde3ea", "#ffffff",
 )  # fmt: skip
@@ -89,7 +89,8 @@ def _cell(left: float, y: float, entries: list[Entry], colours: dict[str, str]) 
                 f"<circle cx='{_at(left, times)}' cy='{y}' r='3.5' fill='{colours[entry.peer]}' "
                 f"stroke='{PAPER}'><title>{escape(entry.peer)} {times:.2f}x</title></circle>"
             )
-    yield _text(left + COLUMN + GAP - 6, y + 4, f"{lead:.1f}", 10, fill, anchor="end", weight=600)
+    digits = 2 if lead < 9.995 else 1 if lead < 99.95 else 0
+    yield _text(left + COLUMN + 6, y + 4, f"{lead:.{digits}f}", 10, fill, weight=600)
 
 
 def _legend(colours: dict[str, str], y: float) -> Iterator[str]:

@@ -103,9 +103,9 @@ class Contestant:
             return
         entry = self.entry
         match self._ask(order):
-            case Ready(version, seconds, chunk, setting, memory):
+            case Ready(version, seconds, chunk, setting, memory, checked):
                 entry.version, entry.ready, entry.chunk = version, seconds, chunk
-                entry.setting, entry.memory = setting, memory
+                entry.setting, entry.memory, entry.checked = setting, memory, checked
             case Round(seconds, error):
                 entry.seconds.append(seconds * scale)
                 entry.error = max(entry.error, error)

@@ -49,8 +49,8 @@ def reader() -> Any:
 
     def total(array: Any) -> Any:
         result = np.float32(0)
-        for value in array:
-            result += value
+        for place in range(array.size):  # an iterator would keep it from being vectors
+            result += array[place]
         return result
 
     return numba.njit("float32(float32[::1])", fastmath=True)(total)

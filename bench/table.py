@@ -118,7 +118,7 @@ def _row(race: Race, entry: Entry, ours: Entry | None, peaks: Peaks) -> tuple[st
         f"{race.flops / entry.median / peaks.fma:.1%}",
         f"{race.bytes / entry.median / peaks.copy:.0%}" if copied else "-",
         f"{ratio(entry, ours):.2f}" if ours else "-",
-        f"{entry.error:.1e}",
+        f"{entry.error:.1e}" if entry.checked else "-",
         "-" if entry.memory is None else size(entry.memory),
         f"{entry.ready:.2f}",
     )

@@ -50,6 +50,7 @@ class Ready:
     chunk: int
     setting: str = ""
     memory: int | None = None
+    checked: bool = True
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ class Worker:
         seconds = time.perf_counter() - began
         setting, chunk = self._choose(settings)
         self._bind_afresh(setting, chunk)
-        self.ready = Ready(self._peer.version, seconds, chunk, str(setting), self._memory)
+        version, checked = self._peer.version, self._contestant.answers
+        self.ready = Ready(version, seconds, chunk, str(setting), self._memory, checked)
 
     def round(self) -> Round:
         """Time passes over one input, after an untimed pass over the other unless it is long."""
