@@ -14,9 +14,12 @@ CHUNKS = (64, 256, 1024, 4096, 16_384, 65_536)
 WORSE = 1.15  # a chunk size this much slower than the best so far; after two of them no larger ones
 
 
-def chunk_sizes(rows: int) -> list[int]:
-    """Sizes worth trying, the whole batch last."""
-    return [*(size for size in CHUNKS if size < rows), rows]
+LEAST_WORK = 2e5  # operations of a call; with fewer, what it takes is the call
+
+
+def chunk_sizes(rows: int, work: float = LEAST_WORK) -> list[int]:
+    """Sizes worth trying, the whole batch last; ``work`` is the operations of a row."""
+    return [*(size for size in CHUNKS if size < rows and size * work >= LEAST_WORK), rows]
 
 
 def best(settings: Sequence[S], chunks: Sequence[int], measure: Measure[S]) -> tuple[S, int]:

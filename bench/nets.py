@@ -53,6 +53,11 @@ class Net:
         """Bytes of one row of input and output."""
         return 4 * (self.width + self.outputs)
 
+    @property
+    def work(self) -> int:
+        """Operations of one row: of its products or, where they are few, on what moves."""
+        return max(self.flops, 8 * self.bytes)
+
     def widths(self) -> list[int]:
         """Columns of every value, the input's first."""
         return [self.width, *(op.width for op in self.operations)]

@@ -16,7 +16,7 @@ HEADER = (
     "x instjit", "max error", "memory", "ready s",
 )  # fmt: skip
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
-SIZES = ((2**30, "GB"), (2**20, "MB"), (2**10, "kB"))
+SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 BEYOND_CACHES = 2**26  # bytes of input and output from which the share of a copy means something
 
 
@@ -114,8 +114,8 @@ def _row(race: Race, entry: Entry, ours: Entry | None, peaks: Peaks) -> tuple[st
         "all" if entry.chunk == race.held else f"{entry.chunk:,}",
         duration(entry.median / share),
         duration(entry.minimum / share),
-        f"{race.flops / entry.median / 1e9:.3g}",
-        f"{race.flops / entry.median / peaks.fma:.1%}",
+        f"{race.flops / entry.median / 1e9:.3g}" if race.flops else "-",
+        f"{race.flops / entry.median / peaks.fma:.1%}" if race.flops else "-",
         f"{race.bytes / entry.median / peaks.copy:.0%}" if copied else "-",
         f"{ratio(entry, ours):.2f}" if ours else "-",
         f"{entry.error:.1e}" if entry.checked else "-",
@@ -131,7 +131,7 @@ def duration(seconds: float) -> str:
 
 def size(count: int) -> str:
     """Bytes in the unit that suits them."""
-    scale, unit = next((unit for unit in SIZES if count >= unit[0]), (1, "B"))
+    scale, unit = next((unit for unit in SIZES if count >= 0.9995 * unit[0]), (1, "B"))
     return f"{count / scale:.3g} {unit}"
 
 

@@ -28,6 +28,7 @@ BLOCK = 2**20  # elements compared at a time
 ROUND_SECONDS = 0.01  # a round repeats the pass for so long
 WARM_SECONDS = 0.1  # a pass that takes longer is not repeated to warm up
 TRIAL_FLOPS, TRIAL_BYTES = 1e9, 2**24  # rows of a trial: so much work, or input and output
+TRIAL_CALLS = 256  # at most
 TRIALS = 2  # of a chunk size, after one that warms up
 PR_SET_PDEATHSIG = 1
 
@@ -132,7 +133,7 @@ class Worker:
     def _choose(self, settings: list[Setting]) -> tuple[Setting, int]:
         whole = 1 if self._batch.single else self._batch.rows
         chunked = self._contestant.chunked and not self._batch.single
-        chunks = chunk_sizes(whole) if chunked else [whole]
+        chunks = chunk_sizes(whole, self._net.work) if chunked else [whole]
         if len(settings) == 1 and len(chunks) == 1:
             return settings[0], whole
         return best(settings, chunks, self._trial)
@@ -143,7 +144,7 @@ class Worker:
             self._peer, self._setting = self._build(setting), setting
         rows = self._batch.rows
         enough = min(TRIAL_FLOPS / max(1, self._net.flops), TRIAL_BYTES / self._net.bytes)
-        whole = chunk * max(setting.workers, int(enough) // chunk)
+        whole = chunk * max(setting.workers, min(TRIAL_CALLS, int(enough) // chunk))
         count = rows if self._batch.single else min(rows, whole)
         team = Team(self._peer, setting, self._inputs[0][:count], self._out[:count], chunk)
         seconds = time_of(team.run, 1)

@@ -134,6 +134,7 @@ def test_the_search_finds_the_fastest_pair() -> None:
 
 def test_the_whole_batch_may_be_the_best() -> None:
     assert chunk_sizes(200) == [64, 200]
+    assert chunk_sizes(5000, work=200.0) == [1024, 4096, 5000]  # no calls of next to nothing
     assert best([0], chunk_sizes(200), lambda setting, chunk: 1 / chunk) == (0, 200)
 
 
@@ -162,7 +163,7 @@ def test_parts_of_a_batch_run_in_threads() -> None:
 def fake(rows: int = 1000) -> tuple[Race, list[Entry]]:
     race = Race(nets.chain(4, 2), rows, rows)
     entries = [
-        Entry("instjit", "1", rows, 0.5, [2e-3, 2e-3], 1e-7, setting="2 threads", memory=2048),
+        Entry("instjit", "1", rows, 0.5, [2e-3, 2e-3], 1e-7, setting="2 threads", memory=2000),
         Entry("quick", "2", 64, 0.5, [1e-3, 1e-3] if rows == 1 else [5e-3, 3e-3]),
         Entry("slow", "3", 64, 0.5, [8e-3, 9e-3]),
         Entry("gone", absent="not installed"),
