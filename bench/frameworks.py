@@ -18,7 +18,6 @@ from bench.peers import (
     blocks,
     copied,
     parallel_settings,
-    thread_settings,
 )
 
 
@@ -162,8 +161,7 @@ class TorchCompile:
 
     @staticmethod
     def settings(threads: int, rows: int) -> list[Setting]:
-        counts = thread_settings(threads)
-        return counts if rows < 4096 else counts[-1:]  # each count is a compilation of its own
+        return parallel_settings(threads, rows)
 
     def bind(self, x: Float32, out: Float32, chunk: int) -> Bound:
         import torch
