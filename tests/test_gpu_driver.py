@@ -10,7 +10,6 @@ from nets import dense
 import instjit as ij
 from instjit.gpu import driver
 from instjit.gpu.kernel import CudaKernel
-from instjit.gpu.tile import Tile
 
 MODEL = dense(4, 6, 3)
 BYTES = 90_000
@@ -41,20 +40,18 @@ def test_a_device_with_less_shared_memory_is_an_error_of_compiling(machine) -> N
 
 
 @pytest.mark.parametrize(
-    ("options", "asked"),
+    ("widths", "options", "asked"),
     [
-        ({"form": "thread"}, 0),
-        (
-            {"form": "block", "tile": Tile(rows_each=1)},
-            1,
-        ),  # with static memory it may be over 48 KB
-        ({"form": "block", "shared_bytes": 0}, 0),
+        ((4, 6, 3), {"form": "thread"}, 1),  # it holds few constants
+        ((60, 80, 3), {"form": "thread"}, 0),  # more than it holds
+        ((4, 6, 3), {"form": "block"}, 1),
+        ((4, 6, 3), {"form": "block", "shared_bytes": 0}, 1),  # it holds weights
     ],
 )
-def test_a_kernel_with_dynamic_shared_memory_asks_for_it(machine, options, asked) -> None:
-    kernel = CudaKernel(MODEL, **options)
+def test_a_kernel_with_dynamic_shared_memory_asks_for_it(machine, widths, options, asked) -> None:
+    kernel = CudaKernel(dense(*widths), **options)
     kernel.warm()
-    assert len(machine.calls) == asked
+    assert len(machine.calls) == asked == (kernel.source.shared_bytes > 0)
     if asked:
         assert kernel.source.shared_bytes in machine.calls[0]
 
