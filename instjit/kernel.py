@@ -147,11 +147,12 @@ class Kernel:
             InputShape, ValidationInputSizeMismatch: the shape of ``X``. InvalidThreadCount.
             InvalidSliceRange, SliceRangeOutOfBounds: ``slots``. OutputMismatch: ``out``.
         """
-        if slots is None and threads is None:
+        usable = None if threads is None else thread_count.checked(threads)
+        if slots is None:
             done: FloatArray | None = (self._direct or self._prepare_direct()).rows(X, out)
             if done is not None:
                 return done
-        usable = thread_count.checked(threads, self._threads)
+        usable = usable or self._threads
         start, stop = (0, self.output_size) if slots is None else self._checked_slots(slots)
         rows = X if _is_rows(X, self.input_size) else as_rows(self.model, X)
         result = _output(out, (len(rows), stop - start))

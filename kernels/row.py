@@ -94,7 +94,9 @@ class RowSchedule:
     ) -> None:
         """Find the row of the key, copy it."""
         source, target, directory = pointers
-        row = search.row_of(builder, builder.load(source, align=4), directory, n, k, spec.size)
+        identity = builder.load(source, align=4)
+        place = search.places_of(builder, identity, 1, directory, n, spec.size)
+        row = builder.gep(k, [builder.zext(place, I64)])
         self._copy(builder, row, target, spec.size)
 
     def load(

@@ -1,52 +1,59 @@
-"""Code that finds a lookup's row: float id -> int32 key -> directly indexed or binary search."""
+"""Code that finds lookups' rows: float id -> int32 key -> directly indexed or binary search.
+
+All of it for a vector of ids, one lane being the form for a single row.
+"""
 
 from __future__ import annotations
 
 from llvmlite import ir
-from numba.core import cgutils
 
 from instjit.kernels.packing import DIRECTORY
-from instjit.kernels.simd import I32, I64, Builder, IRValue, VectorArithmetic, i64
+from instjit.kernels.simd import I32, I64, Builder, IRValue, VectorArithmetic, gather, i64
 
 INT32_MAX = 2147483647.0
 INT32_MIN = -2147483648.0
 
 
-def row_of(
-    builder: Builder, identity: IRValue, directory: IRValue, n: IRValue, k: IRValue, size: int
+def places_of(
+    builder: Builder, identities: IRValue, width: int, directory: IRValue, n: IRValue, size: int
 ) -> IRValue:
-    """Pointer to the ``size`` floats of the id's row, or of the default where the key is absent.
+    """Places in ``k`` of the rows of ``size`` floats of the ids, that of the default where absent.
 
     ``directory`` points at the lookup's entries in ``n`` (see ``packing.DIRECTORY``).
     """
-    key = key_of(builder, identity)
-    entry = [builder.load(builder.gep(directory, [i64(e)]), align=4) for e in range(DIRECTORY)]
-    keys_at, count, _, span, dense_at, values_at, default_at = (
-        builder.zext(value, I64) for value in entry
+    m = VectorArithmetic(builder, width)
+    keys = key_of(builder, identities, width)
+    keys_at, count, first, span, dense_at, values_at, default_at = (
+        builder.load(builder.gep(directory, [i64(e)]), align=4) for e in range(DIRECTORY)
     )
-    place = builder.sub(builder.sext(key, I64), builder.sext(entry[2], I64))
-    number = cgutils.alloca_once(builder, I32)
-    with builder.if_else(builder.icmp_unsigned(">", span, i64(0))) as (dense, sparse):
-        with dense:
-            builder.store(ir.Constant(I32, 0), number)
-            with builder.if_then(builder.icmp_unsigned("<", place, span)):
-                row = builder.load(builder.gep(n, [builder.add(dense_at, place)]), align=4)
-                builder.store(row, number)
-        with sparse:
-            builder.store(_bisected(builder, key, n, keys_at, count), number)
-    found = builder.zext(builder.load(number), I64)
-    row = builder.mul(builder.sub(found, i64(1)), i64(size))
-    absent = builder.icmp_unsigned("==", found, i64(0))
-    at = builder.select(absent, default_at, builder.add(values_at, row))
-    return builder.gep(k, [at])
+    dense, sparse, done = (builder.append_basic_block(name) for name in ("dense", "sparse", "row"))
+    builder.cbranch(builder.icmp_unsigned(">", span, ir.Constant(I32, 0)), dense, sparse)
+    builder.position_at_end(dense)
+    place = builder.sub(keys, m.splat(first))  # wraps, as the unsigned comparison wants it
+    inside = builder.icmp_unsigned("<", place, m.splat(span))
+    indexed = gather(builder, _from(builder, n, dense_at), m.select(inside, place, m.iconst(0)))
+    indexed = m.select(inside, indexed, m.iconst(0))
+    dense_end = builder.block
+    builder.branch(done)
+    builder.position_at_end(sparse)
+    searched = _bisected(builder, m, keys, _from(builder, n, keys_at), count)
+    sparse_end = builder.block
+    builder.branch(done)
+    builder.position_at_end(done)
+    number = builder.phi(m.int)
+    number.add_incoming(indexed, dense_end)
+    number.add_incoming(searched, sparse_end)
+    row = builder.mul(builder.sub(number, m.iconst(1)), m.iconst(size))
+    absent = builder.icmp_unsigned("==", number, m.iconst(0))
+    return m.select(absent, m.splat(default_at), builder.add(m.splat(values_at), row))
 
 
-def key_of(builder: Builder, identity: IRValue) -> IRValue:
+def key_of(builder: Builder, identities: IRValue, width: int) -> IRValue:
     """Round half away from zero, saturate to int32, NaN -> 0 (instmodel 3.1)."""
-    m = VectorArithmetic(builder, 1)
-    whole = m.trunc(identity)
-    away = m.select(m.lt(identity, m.const(0.0)), m.const(-1.0), m.const(1.0))
-    half = m.ge(m.abs(m.sub(identity, whole)), m.const(0.5))
+    m = VectorArithmetic(builder, width)
+    whole = m.trunc(identities)
+    away = m.select(m.lt(identities, m.const(0.0)), m.const(-1.0), m.const(1.0))
+    half = m.ge(m.abs(m.sub(identities, whole)), m.const(0.5))
     rounded = m.select(half, m.add(whole, away), whole)
     inside = m.select(m.lt(m.abs(rounded), m.const(INT32_MAX)), rounded, m.const(0.0))
     key = m.to_int(inside)
@@ -55,41 +62,34 @@ def key_of(builder: Builder, identity: IRValue) -> IRValue:
 
 
 def _bisected(
-    builder: Builder, key: IRValue, n: IRValue, keys_at: IRValue, count: IRValue
+    builder: Builder, m: VectorArithmetic, keys: IRValue, known: IRValue, count: IRValue
 ) -> IRValue:
-    """1 + the place of the key among ``count`` ascending ones, 0 where it is not there."""
-    low = cgutils.alloca_once(builder, I64)
-    high = cgutils.alloca_once(builder, I64)
-    builder.store(i64(0), low)
-    builder.store(count, high)
-    test, body, done = (builder.append_basic_block(name) for name in ("test", "halve", "found"))
+    """1 + the place of each key among ``count`` ascending ones, 0 where it is not there.
+
+    All lanes halve the same number of times. One entry is read even where there is none, which
+    ``n`` has room for.
+    """
+    before = builder.block
+    test, halve, found = (builder.append_basic_block(name) for name in ("test", "halve", "found"))
     builder.branch(test)
     builder.position_at_end(test)
-    a, b = builder.load(low), builder.load(high)
-    builder.cbranch(builder.icmp_unsigned("<", a, b), body, done)
-    builder.position_at_end(body)
-    middle = builder.lshr(builder.add(a, b), i64(1))
-    below = builder.icmp_signed("<", _key(builder, n, keys_at, middle), key)
-    builder.store(builder.select(below, builder.add(middle, i64(1)), a), low)
-    builder.store(builder.select(below, b, middle), high)
+    left, base = builder.phi(I32), builder.phi(m.int)
+    left.add_incoming(count, before)
+    base.add_incoming(m.iconst(0), before)
+    one = ir.Constant(I32, 1)
+    builder.cbranch(builder.icmp_unsigned(">", left, one), halve, found)
+    builder.position_at_end(halve)
+    half = builder.lshr(left, one)
+    last = gather(builder, known, builder.add(base, m.splat(builder.sub(half, one))))
+    below = builder.icmp_signed("<", last, keys)
+    base.add_incoming(m.select(below, builder.add(base, m.splat(half)), base), builder.block)
+    left.add_incoming(builder.sub(left, half), builder.block)
     builder.branch(test)
-    builder.position_at_end(done)
-    inside = builder.icmp_unsigned("<", a, count)
-    last = builder.select(inside, a, i64(0))
-    with builder.if_else(inside) as (there, absent):
-        with there:
-            same = builder.icmp_signed("==", _key(builder, n, keys_at, last), key)
-            found = builder.select(
-                same, builder.trunc(builder.add(a, i64(1)), I32), ir.Constant(I32, 0)
-            )
-            there_end = builder.block
-        with absent:
-            absent_end = builder.block
-    row = builder.phi(I32)
-    row.add_incoming(found, there_end)
-    row.add_incoming(ir.Constant(I32, 0), absent_end)
-    return row
+    builder.position_at_end(found)
+    same = builder.icmp_signed("==", gather(builder, known, base), keys)
+    there = builder.and_(same, builder.icmp_unsigned("<", base, m.splat(count)))
+    return m.select(there, builder.add(base, m.iconst(1)), m.iconst(0))
 
 
-def _key(builder: Builder, n: IRValue, keys_at: IRValue, place: IRValue) -> IRValue:
-    return builder.load(builder.gep(n, [builder.add(keys_at, place)]), align=4)
+def _from(builder: Builder, n: IRValue, place: IRValue) -> IRValue:
+    return builder.gep(n, [builder.zext(place, I64)])

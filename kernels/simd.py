@@ -151,10 +151,10 @@ class VectorArithmetic:
         return self.builder.ashr(i, self.iconst(n))
 
     def splat(self, scalar: IRValue) -> IRValue:
-        """The scalar in every lane."""
+        """The scalar, a float or an int32, in every lane."""
         if self.width == 1:
             return scalar
-        undefined = ir.Constant(self.float, ir.Undefined)
+        undefined = ir.Constant(self.float if scalar.type == FLOAT else self.int, ir.Undefined)
         single = self.builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
         return self.builder.shuffle_vector(
             single, undefined, ir.Constant(self.int, [0] * self.width)
@@ -182,6 +182,23 @@ def load(builder: Builder, pointer: IRValue, width: int, align: int = 4) -> IRVa
 def store(builder: Builder, value: IRValue, pointer: IRValue, align: int = 4) -> None:
     """Store a vector at a float pointer."""
     builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=align)
+
+
+def gather(builder: Builder, base: IRValue, places: IRValue) -> IRValue:
+    """Elements of an array at unsigned int32 places, one or a vector of them.
+
+    Load by load: the gather instructions of AVX2 and AVX-512 are no faster on most CPUs.
+    """
+    if not isinstance(places.type, ir.VectorType):
+        return builder.load(builder.gep(base, [builder.zext(places, I64)]), align=4)
+    element = base.type.pointee
+    found = ir.Constant(ir.VectorType(element, places.type.count), ir.Undefined)
+    for lane in range(places.type.count):
+        at = ir.Constant(I32, lane)
+        place = builder.zext(builder.extract_element(places, at), I64)
+        value = builder.load(builder.gep(base, [place]), align=4)
+        found = builder.insert_element(found, value, at)
+    return found
 
 
 def prefetch(builder: Builder, pointer: IRValue, *, writing: int) -> None:

@@ -103,23 +103,19 @@ class TileSchedule:
         k: IRValue,
         n: IRValue,
     ) -> None:
-        """Lane by lane: find the row of the key, copy it into the lane."""
+        """Find the rows of a vector of keys, copy them into its lanes."""
         source, target, directory = pointers
+        width = self.level.width
 
-        def body(lane: IRValue, state: list[IRValue]) -> list[IRValue]:
-            key = builder.load(builder.gep(source, [lane]), align=4)
-            row = search.row_of(builder, key, directory, n, k, spec.size)
-
-            def copy(i: IRValue, state: list[IRValue]) -> list[IRValue]:
-                value = builder.load(builder.gep(row, [i]), align=4)
-                slot = builder.add(builder.mul(i, i64(self.lanes)), lane)
-                builder.store(value, builder.gep(target, [slot]), align=4)
-                return state
-
-            loop(builder, i64(spec.size), copy)
+        def body(v: IRValue, state: list[IRValue]) -> list[IRValue]:
+            lane = builder.mul(v, i64(width))
+            keys = load(builder, builder.gep(source, [lane]), width, 4 * width)
+            places = search.places_of(builder, keys, width, directory, n, spec.size)
+            slots = builder.gep(target, [lane])
+            transfer.take_rows(builder, self.level, k, places, slots, spec.size)
             return state
 
-        loop(builder, i64(self.lanes), body)
+        loop(builder, i64(self.level.vectors), body)
 
     def load(
         self, builder: Builder, spec: ColumnsSpec, x: IRValue, pointers: Sequence[IRValue]

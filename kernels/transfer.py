@@ -9,6 +9,7 @@ from llvmlite import ir
 
 from instjit.kernels.simd import (
     FLOAT,
+    I32,
     I64,
     Builder,
     IRValue,
@@ -63,6 +64,34 @@ def move_columns(
         blocks(i64(whole * level.width), rest)
 
 
+def take_rows(
+    builder: Builder, level: Level, k: IRValue, places: IRValue, slots: IRValue, size: int
+) -> None:
+    """Let ``slots[c][lane]`` be ``k[places[lane] + c]`` for c < size and a vector of lanes."""
+    bases = [
+        builder.gep(k, [builder.zext(builder.extract_element(places, ir.Constant(I32, r)), I64)])
+        for r in range(level.width)
+    ]
+    whole, rest = divmod(size, level.width)
+
+    def body(number: IRValue, state: list[IRValue]) -> list[IRValue]:
+        column = builder.mul(number, i64(level.width))
+        move(column, level.width)
+        return state
+
+    def move(column: IRValue, columns: int) -> None:
+        rows = [
+            load_part(builder, builder.gep(base, [column]), columns, level.width) for base in bases
+        ]
+        slot = builder.gep(slots, [builder.mul(column, i64(level.lanes))])
+        _store_slots(builder, level, rows, slot, columns)
+
+    if whole:
+        loop(builder, i64(whole), body)
+    if rest:
+        move(i64(whole * level.width), rest)
+
+
 def _block_function(module: Any, level: Level, direction: str, columns: int) -> Any:
     """The LLVM function of one block, shared by all buffers: a flat buffer may hold hundreds."""
     floats = FLOAT.as_pointer()
@@ -86,6 +115,12 @@ def _load_block(
         load_part(builder, builder.gep(base, [builder.mul(stride, i64(r))]), columns, level.width)
         for r in range(level.width)
     ]
+    _store_slots(builder, level, rows, slots, columns)
+
+
+def _store_slots(
+    builder: Builder, level: Level, rows: list[IRValue], slots: IRValue, columns: int
+) -> None:
     for c, value in enumerate(transpose(builder, rows)[:columns]):
         store(builder, value, builder.gep(slots, [i64(c * level.lanes)]), 4 * level.width)
 

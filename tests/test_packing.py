@@ -13,6 +13,7 @@ from instjit.kernels.located import Total
 from instjit.kernels.packing import (
     DENSE_SPAN,
     LINE_FLOATS,
+    SMALL_SPAN,
     PackedTable,
     aligned_floats,
     block_floats,
@@ -126,10 +127,13 @@ TABLES = {
     "one key": ([7], True),
     "least key": ([-(2**31)], True),
     "dense": (range(-5, 40), True),
-    "gaps": ([0, 1, 100, DENSE_SPAN - 1], True),
-    "just too wide": ([0, DENSE_SPAN], False),
+    "gaps": ([0, 1, 100, SMALL_SPAN - 1], True),
+    "just too wide for two": ([0, SMALL_SPAN], False),
+    "wide for as many": ([*range(255), DENSE_SPAN - 1], True),
+    "too few for as wide": ([*range(254), DENSE_SPAN - 1], False),
+    "just too wide": ([*range(300), DENSE_SPAN], False),
     "wide but full": (range(0, 4 * 2000, 4), True),
-    "wide and empty": (range(0, 8 * 2000, 8), False),
+    "wide and empty": (range(0, 80 * 2000, 80), False),
     "the ends of int32": ([-(2**31), 2**31 - 1], False),
 }
 
