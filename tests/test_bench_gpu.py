@@ -135,7 +135,7 @@ def test_the_table_of_registers_has_a_row_a_kernel() -> None:
     if end.returncode == 4:
         pytest.skip(end.stderr)
     assert end.returncode == 0, end.stderr
-    assert "| 4-16-2 | thread | -    |              0 |               0 | " in end.stdout
+    assert "| 4-16-2 | thread | -    |            512 |               0 | " in end.stdout
 
 
 # What is wrong
