@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
@@ -190,6 +191,21 @@ class TorchGraph(Torch):
         return captured(eager, torch.inference_mode, MATMUL.get(self._precision, "highest"))
 
 
+@dataclass(frozen=True)
+class Replay:
+    """A graph and what it was captured from.
+
+    ``run`` keeps the arrays made before the capture: the graph writes to their memory, which is
+    given to somebody else once they are gone.
+    """
+
+    graph: Any
+    run: Run
+
+    def __call__(self) -> None:
+        self.graph.replay()
+
+
 def captured(run: Run, mode: Callable[[], Any], matmul: str = "highest") -> Run:
     """The replay of a graph of what ``run`` queues, warmed up on a stream of its own as asked."""
     import torch
@@ -205,8 +221,7 @@ def captured(run: Run, mode: Callable[[], Any], matmul: str = "highest") -> Run:
     graph = torch.cuda.CUDAGraph()
     with mode(), torch.cuda.graph(graph):
         run()
-    replay: Run = graph.replay
-    return replay
+    return Replay(graph, run)
 
 
 def compiled(step: Any) -> Any:

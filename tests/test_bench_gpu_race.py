@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
+from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 
@@ -52,6 +55,78 @@ def test_a_peer_computes_the_net(name, chunk, place) -> None:
     errors = np.abs(out - expected(job.layers, x))
     assert (errors < allowed).all()
     assert (errors.max() > 1e-4) == ("bf16" in name)
+
+
+class FakeStream:
+    """A stream of the CPU: work is done at once."""
+
+    def wait_stream(self, other: object) -> None:
+        pass
+
+
+class FakeGraph:
+    """A graph that holds nothing of what was captured, as Torch's do of arrays made before."""
+
+    replays = 0
+
+    def replay(self) -> None:
+        FakeGraph.replays += 1
+
+
+@pytest.fixture
+def cuda_on_the_cpu(monkeypatch):
+    """Let Torch capture graphs without a device: what is captured is run."""
+    torch = pytest.importorskip("torch")
+    for name, fake in {
+        "Stream": FakeStream,
+        "current_stream": FakeStream,
+        "synchronize": lambda: None,
+        "stream": lambda stream: nullcontext(),
+        "CUDAGraph": FakeGraph,
+        "graph": lambda graph: nullcontext(),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    monkeypatch.setattr("bench.gpu_torch.compiled", lambda step: step)
+    return torch
+
+
+GRAPHS = ["PyTorch graph", "PyTorch graph bf16"]
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_what_a_graph_writes_to_lives_as_long_as_the_bound_call(
+    cuda_on_the_cpu, monkeypatch, name
+) -> None:
+    from bench.gpu_bounds import tolerance
+    from bench.gpu_peers import PEERS
+    from bench.jobs import Job, expected
+
+    torch, made = cuda_on_the_cpu, []
+
+    def empty(*shape, empty=torch.empty, **options):
+        array = empty(*shape, **options)
+        made.append(weakref.ref(array))
+        return array
+
+    monkeypatch.setattr(torch, "empty", empty)
+    job, entrant = Job((5, 8, 6, 3), 30), PEERS[name]
+    x, out = job.inputs(1), np.full((30, 3), np.nan, np.float32)
+    peer = entrant.make(job.layers, precision=entrant.precision, device="cpu")
+    weights = weakref.ref(peer._layers[0][0])
+    bound = peer.bind(x, out, 10, "device")
+    allowed = 1e-6 if entrant.precision != "bf16" else tolerance(job.layers, x, "bf16")
+    assert (np.abs(out - expected(job.layers, x)) < allowed).all()
+    del peer
+    gc.collect()
+    assert weights() is not None
+    assert len(made) == (0 if "compile" in name else 3 + name.endswith("bf16"))
+    assert all(array() is not None for array in made)
+    before = FakeGraph.replays
+    bound()
+    assert FakeGraph.replays == before + 1
+    del bound
+    gc.collect()
+    assert not any(array() is not None for array in made)
 
 
 def test_torch_steers_the_episodes_of_numpy() -> None:
