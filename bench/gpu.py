@@ -143,7 +143,7 @@ class Run:
 
     def _race(self, contest: gpu_timing.Contest) -> None:
         job, options = contest.job, self.options
-        peers = options.peer or list(PEERS)
+        peers = contest.without(options.peer or PEERS)
         races = gpu_timing.raced(contest, peers, options.rounds, options.simulate, self.deadline)
         for place, entries, reason in races:
             fields = {"job": job.name, "place": place, "flops": job.flops, "reason": reason}

@@ -164,3 +164,6 @@ PEERS: dict[str, Entrant] = {
 }
 COMPILED = "torch.compile"
 """Peers whose names begin so take many seconds to get ready."""
+
+NOT_CHOSEN, TOO_SLOW = "left out of this run", "left out of this run: it compiles for long"
+"""Why peers take no part in a contest that they could take part in."""

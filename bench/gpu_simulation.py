@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.gpu_part import DOING, Message, described, works
 from bench.gpu_peer import Run
-from bench.gpu_peers import COMPILED
+from bench.gpu_peers import COMPILED, TOO_SLOW
 from bench.gpu_race import BROKEN, LEAST_SECONDS, MOST_CALLS, seconds, warm
 
 TIMED = "timed"
@@ -70,7 +70,7 @@ def simulation(
         pairs: list[tuple[Timed, _Turn]] = []
         for name in work.ways:
             entry = Timed(work.name, name, work.unit)
-            slow = "" if compilers or not name.startswith(COMPILED) else "left out of this run"
+            slow = "" if compilers or not name.startswith(COMPILED) else TOO_SLOW
             entry.absent = without.get(entry.title, slow)
             yield DOING, {"name": entry.title}
             pairs.append((entry, _Turn(entry, work)))

@@ -43,18 +43,21 @@ def table(job: Job, place: str, entries: Sequence[GpuEntry], peaks: Peaks) -> st
     text = [f"**{job.name}, {WHERE[place]}** ({job.flops / 1e9:.3g} GFLOP)", ""]
     text += markdown(lines, left=2)
     text += ["", *(f"{entry.peer}: {entry.absent}" for entry in entries if entry.absent)]
-    return "\n".join([*text, *verdicts(present, timed)]) + "\n"
+    return "\n".join([*text, *verdicts(entries, timed)]) + "\n"
 
 
-def verdicts(present: Sequence[GpuEntry], ours: dict[str, GpuEntry]) -> list[str]:
-    """Ours against the best peer, for each precision that has both."""
+def verdicts(entries: Sequence[GpuEntry], ours: dict[str, GpuEntry]) -> list[str]:
+    """Ours against the best peer, for each precision that has both, and who has no time there."""
     said = []
     for precision, mine in ours.items():
-        peers = [e for e in present if e.precision == precision and e is not mine]
-        best = min(peers, key=lambda entry: entry.median, default=None)
+        peers = [e for e in entries if e.precision == precision and e is not mine]
+        best = min((e for e in peers if e.seconds), key=lambda e: e.median, default=None)
         if best is not None:
+            absent = [entry.peer for entry in peers if not entry.seconds]
+            whom = "the best of the peers timed" if absent else "the best peer"
+            untimed = f" (no time of {', '.join(absent)})" if absent else ""
             said.append(
-                f"{mine.peer} against the best peer in {precision}, {best.peer}: "
+                f"{mine.peer} against {whom} in {precision}, {best.peer}{untimed}: "
                 f"{ratio(best, mine):.2f}x by the median, {best.minimum / mine.minimum:.2f}x by "
                 f"the minimum of {len(mine.seconds)} rounds"
             )

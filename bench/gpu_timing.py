@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.gpu_part import DIED, DOING, Message, Part, messages
 from bench.gpu_peer import HOST_PLACES, PLACES
-from bench.gpu_peers import COMPILED
+from bench.gpu_peers import COMPILED, NOT_CHOSEN, PEERS, TOO_SLOW
 from bench.gpu_race import BROKEN, ENTRY, GpuEntry
 from bench.gpu_simulation import TIMED, Timed
 from bench.jobs import Job
@@ -30,6 +30,12 @@ class Contest:
         """A tenth of the rows, and nobody who compiles long."""
         return replace(self, job=self.job.quick(), compilers=False)
 
+    def without(self, chosen: Collection[str]) -> dict[str, str]:
+        """All peers, and why they are left out: nothing where they are not."""
+        slow = {name: TOO_SLOW for name in PEERS if name.startswith(COMPILED)}
+        unwanted = {name: NOT_CHOSEN for name in PEERS if name not in chosen}
+        return dict.fromkeys(PEERS, "") | ({} if self.compilers else slow) | unwanted
+
 
 CONTESTS = (
     Contest(Job((250, 300, 200), 200_000), PLACES, compilers=True),
@@ -37,17 +43,20 @@ CONTESTS = (
     Contest(Job((8, 32, 4), 10_000_000)),
     Contest(Job((250, 300, 200), 2_000_000)),
     Contest(Job((40, 300, 32, 2), 10_000_000)),
-    Contest(Job((20, 64, 32, 1), 4_096)),
+    Contest(Job((20, 64, 32, 1), 4_096), compilers=True),
 )
 QUICK = 2  # contests of a quick run
 TINY = (Contest(Job((3, 5, 2), 20), ("device", *HOST_PLACES)),)
 
 
 def raced(
-    contest: Contest, peers: Sequence[str], rounds: int, simulated: bool, deadline: float
+    contest: Contest, peers: Mapping[str, str], rounds: int, simulated: bool, deadline: float
 ) -> Iterator[tuple[str, list[GpuEntry], str]]:
-    """Each place with its entries, as soon as it is done, and why nothing more comes, if so."""
-    without = {name: "" for name in peers if contest.compilers or not name.startswith(COMPILED)}
+    """Each place with its entries, as soon as it is done, and why nothing more comes, if so.
+
+    ``peers`` says why they are left out, as ``Contest.without`` does.
+    """
+    without = dict(peers)
     left = list(contest.places)
     for _ in range(MOST_STARTS):
         given = {"job": contest.job, "places": left, "peers": without, "rounds": rounds}

@@ -165,7 +165,18 @@ class TorchCompile(Torch):
     pieces = (1, 16)  # every size is compiled
     places = ("device",)
 
+    def __init__(
+        self, layers: tuple[Layer, ...], precision: str = "float32", device: str = "cuda"
+    ) -> None:
+        super().__init__(layers, precision, device)
+        self._steps: dict[int, Callable[[Any, Any], None]] = {}
+
     def _step(self, chunk: int) -> Callable[[Any, Any], None]:
+        if chunk not in self._steps:  # a size is bound again once it is found to be the fastest
+            self._steps[chunk] = compiled(self._plain_step())
+        return self._steps[chunk]
+
+    def _plain_step(self) -> Callable[[Any, Any], None]:
         import torch
 
         def step(x: Any, out: Any) -> None:
@@ -175,8 +186,7 @@ class TorchCompile(Torch):
                 value = torch.relu(value) if activate is torch.relu_ else torch.sigmoid(value)
             out.copy_(value)
 
-        made: Callable[[Any, Any], None] = compiled(step)
-        return made
+        return step
 
 
 class TorchGraph(Torch):
@@ -204,6 +214,14 @@ class Replay:
 
     def __call__(self) -> None:
         self.graph.replay()
+
+
+class TorchCompileGraph(TorchGraph, TorchCompile):
+    """What ``torch.compile`` makes, captured as a CUDA graph.
+
+    mode="reduce-overhead" captures graphs too, but none of a function that writes to its argument,
+    and it copies the rows into memory of its own.
+    """
 
 
 def captured(run: Run, mode: Callable[[], Any], matmul: str = "highest") -> Run:
@@ -243,7 +261,11 @@ def kinds() -> Iterator[tuple[str, type[Torch], str]]:
     yield "PyTorch tf32", Torch, "tf32"
     yield "PyTorch bf16", Torch, "bf16"
     yield "PyTorch graph", TorchGraph, "float32"
+    yield "PyTorch graph tf32", TorchGraph, "tf32"
     yield "PyTorch graph bf16", TorchGraph, "bf16"
     yield "torch.compile", TorchCompile, "float32"
     yield "torch.compile tf32", TorchCompile, "tf32"
     yield "torch.compile bf16", TorchCompile, "bf16"
+    yield "torch.compile graph", TorchCompileGraph, "float32"
+    yield "torch.compile graph tf32", TorchCompileGraph, "tf32"
+    yield "torch.compile graph bf16", TorchCompileGraph, "bf16"

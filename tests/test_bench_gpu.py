@@ -48,6 +48,7 @@ def test_the_simulated_bench_checks_and_times_everything(tmp_path) -> None:
         table = end.stdout.split(f"{place}**", 1)[1].split("**", 1)[0]
         assert "| instjit 0.1.0 | float32 " in table
         assert "instjit bf16x3: does not apply: not simulated" in table
+        assert "torch.compile graph: left out of this run: it compiles for long" in table
     assert end.stdout.count("| gpu.predict, a model a thread ") == 2
     assert "| 3-5-2 | float32   | thread " in end.stdout
     found = json.loads(path.read_text())

@@ -90,7 +90,10 @@ def cuda_on_the_cpu(monkeypatch):
     return torch
 
 
-GRAPHS = ["PyTorch graph", "PyTorch graph bf16"]
+GRAPHS = [
+    *(f"PyTorch graph{precision}" for precision in ("", " tf32", " bf16")),
+    *(f"torch.compile graph{precision}" for precision in ("", " tf32", " bf16")),
+]
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -207,7 +210,7 @@ def test_a_peer_that_takes_the_process_along_is_left_out(monkeypatch, end, reaso
         [entry("instjit", "host"), entry("PyTorch", "host", "left out")],
     )
     contest = Contest(Job((3, 2), 5), ("device", "host"))
-    found = list(raced(contest, ["instjit", "PyTorch"], 1, True, time.monotonic() + 60))
+    found = list(raced(contest, {"instjit": "", "PyTorch": ""}, 1, True, time.monotonic() + 60))
     assert [(place, len(entries)) for place, entries, _ in found] == [("device", 2), ("host", 2)]
     assert [each["peers"]["PyTorch"] for each in given] == ["", reason]
     assert [each["places"] for each in given] == [["device", "host"], ["host"]]
@@ -223,8 +226,40 @@ def test_a_race_without_a_culprit_or_without_time_ends(monkeypatch, said, second
 
     spoken(monkeypatch, said)
     contest = Contest(Job((3, 2), 5))
-    found = list(raced(contest, ["PyTorch"], 1, True, time.monotonic() + seconds))
+    found = list(raced(contest, {"PyTorch": ""}, 1, True, time.monotonic() + seconds))
     assert found == [("device", [], "ended")]
+
+
+@pytest.mark.parametrize(
+    ("compilers", "chosen", "left_out"),
+    [
+        (True, None, {}),
+        (False, None, {"torch.compile": "compiles for long", "torch.compile graph": "for long"}),
+        (True, ["instjit"], {"PyTorch": "left out of this run", "CuPy": "left out"}),
+        (False, ["instjit", "torch.compile"], {"torch.compile": "for long", "PyTorch": "left out"}),
+    ],
+)
+def test_who_takes_no_part_in_a_contest_is_listed(compilers, chosen, left_out) -> None:
+    from bench.gpu_peers import PEERS
+    from bench.gpu_timing import Contest
+    from bench.jobs import Job
+
+    found = Contest(Job((3, 2), 5), compilers=compilers).without(chosen or PEERS)
+    assert [*found] == [*PEERS]
+    assert {name: why in found[name] for name, why in left_out.items()} == dict.fromkeys(
+        left_out, True
+    )
+    assert found["instjit"] == ""
+    assert any(found.values()) == bool(left_out)
+
+
+def test_a_quick_run_compiles_nothing() -> None:
+    from bench.gpu_peers import PEERS
+    from bench.gpu_timing import CONTESTS
+
+    left_out = {name for name, why in CONTESTS[0].quick().without(PEERS).items() if why}
+    assert left_out == {name for name in PEERS if name.startswith("torch.compile")}
+    assert not any(CONTESTS[0].without(PEERS).values())
 
 
 @pytest.mark.parametrize(
@@ -233,6 +268,7 @@ def test_a_race_without_a_culprit_or_without_time_ends(monkeypatch, said, second
         ("instjit", "failed: WrongAnswer", True),
         ("instjit bf16", "ended after 90 s without a word", True),
         ("instjit bf16", "does not apply: no wide product", False),
+        ("instjit bf16", "left out of this run", False),
         ("PyTorch", "failed: anything", False),
         ("instjit", "", False),
     ],
@@ -261,6 +297,7 @@ def test_the_table_of_a_job() -> None:
         GpuEntry("slow tf32", "2", 1000, 0.5, [3e-3], precision="tf32"),
         GpuEntry("slow bf16", "2", 1000, 0.5, [3e-3], precision="bf16"),
         GpuEntry("none", absent="not installed"),
+        GpuEntry("late", absent="left out of this run"),
     ]
     peaks = Peaks(fma=16e6, copy=24e6, to_device=16e6, to_host=4e6)
     there = table(job, "device", entries, peaks)
@@ -274,7 +311,10 @@ def test_the_table_of_a_job() -> None:
     assert cells["slow tf32 2"][8:10] == ["3.00", "1.50"]
     assert cells["slow bf16 2"][8:10] == ["-", "1.50"]
     assert "none: not installed" in there
-    assert "instjit against the best peer in float32, slow: 2.00x by the median" in there
+    assert (
+        "instjit against the best of the peers timed in float32, slow (no time of none, late): "
+        "2.00x by the median"
+    ) in there
     assert "instjit tf32 against the best peer in tf32, slow tf32: 3.00x by the median" in there
     assert "100% |   1.00 |" in table(job, "host", entries, peaks)
     assert "no ratio" in table(job, "device", entries[:1], peaks)
