@@ -71,11 +71,15 @@ def packed_rows(simulated: bool) -> Work:
         exact = partial(_unlike, models, chosen, rows, 0.0)
         near = partial(_unlike, models, chosen, rows, NEAR)
         ways[f"gpu.predict, {layout}"] = partial(_rows_by_words, models, chosen, rows, exact)
-        ways[f"PyTorch, {layout}"] = partial(
-            torch_ways.rows_by_torch, models, kind, threads, rows, near
-        )
         if kind == "one":
             ways[f"device_function, {layout}"] = partial(_rows_by_function, models[0], rows, exact)
+            for runtime, make in torch_ways.ONE_MODEL.items():
+                way = partial(torch_ways.one_model, make, models[0], rows, near)
+                ways[f"{runtime}, {layout}"] = way
+            continue
+        each = partial(torch_ways.models_each, models, kind, threads, rows, near)
+        ways[f"PyTorch, {layout}"] = each
+        ways[f"PyTorch graph, {layout}"] = partial(each, graph=True)
     name = f"{'-'.join(map(str, widths))}, {len(rows):,} rows, {count} models"
     return Work(name, "rows", ways, lambda out: (float(len(out)), ""))
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from bench.gpu_simulation import Bound
-from bench.gpu_torch import captured, compiled
+from bench.gpu_tensor import layers_of
+from bench.gpu_torch import Torch, TorchCompileGraph, TorchGraph, captured, compiled
 from bench.jobs import Float32
 from examples.simulation import cartpole
 
@@ -100,41 +101,71 @@ EPISODES: dict[str, Callable[..., Bound]] = {
 }
 
 
-def rows_by_torch(
-    models: list[Any], kind: str, threads: int, rows: Float32, judge: Any, device: str = "cuda"
+def one_model(
+    make: type[Torch], model: Any, rows: Float32, judge: Any, device: str = "cuda"
+) -> Bound:
+    """All rows through the same model, as a peer of the race runs them."""
+    import torch
+
+    peer = make(tuple(layers_of(model)), device=device)
+    x = torch.tensor(rows, device=device)
+    out = torch.full((len(rows), model.output_size), torch.nan, device=device)
+    return Bound(peer.bind(x, out, len(rows), "device"), lambda: out.cpu().numpy(), judge)
+
+
+ONE_MODEL: dict[str, type[Torch]] = {
+    "PyTorch": Torch,
+    "PyTorch graph": TorchGraph,
+    "torch.compile graph": TorchCompileGraph,
+}
+
+
+def models_each(
+    models: list[Any],
+    kind: str,
+    threads: int,
+    rows: Float32,
+    judge: Any,
+    graph: bool = False,
+    device: str = "cuda",
 ) -> Bound:
     """Rows grouped by their models, ``threads`` each: one batched product a layer."""
     import torch
 
     _present(device)
-    used = models[:1] if kind == "one" else models
     layers = [
-        tuple(
-            torch.tensor(np.stack([np.asarray(m[n], np.float32) for m in part]), device=device)
-            for part in ([m.weights for m in used], [m.bias for m in used])
+        (
+            stacked([model.weights[n] for model in models], device),
+            stacked([model.bias[n] for model in models], device)[:, None],
         )
-        for n in range(len(used[0].weights))
+        for n in range(len(models[0].weights))
     ]
     x = torch.tensor(rows, device=device)
-    x = x[None] if kind == "one" else x.reshape(len(models), threads, -1)
     if kind == "thread":  # row r has model r % models: the same memory, read across
-        x = torch.tensor(rows, device=device).reshape(threads, len(models), -1).transpose(0, 1)
-    done: list[Any] = []
+        x = x.reshape(threads, len(models), -1).transpose(0, 1)
+    else:
+        x = x.reshape(len(models), threads, -1)
+    kept = [x.new_full((len(models), threads, bias.shape[2]), torch.nan) for _, bias in layers]
 
     def run() -> None:
         with torch.inference_mode():
             value = x
-            for number, (weights, bias) in enumerate(layers):
-                value = torch.baddbmm(bias[:, None], value, weights.transpose(1, 2))
-                last = number + 1 == len(layers)
-                value = torch.sigmoid_(value) if last else torch.relu_(value)
-        done[:] = [value]
+            for (weights, bias), target in zip(layers, kept, strict=True):
+                torch.baddbmm(bias, value, weights.transpose(1, 2), out=target)
+                value = torch.sigmoid_(target) if target is kept[-1] else torch.relu_(target)
 
     def result() -> Any:
-        value = done[0].transpose(0, 1) if kind == "thread" else done[0]
+        value = kept[-1].transpose(0, 1) if kind == "thread" else kept[-1]
         return value.reshape(len(rows), -1).cpu().numpy()
 
-    return Bound(run, result, judge)
+    return Bound(captured(run, torch.inference_mode) if graph else run, result, judge)
+
+
+def stacked(arrays: list[Any], device: str) -> Any:
+    """One tensor of an array for each model."""
+    import torch
+
+    return torch.tensor(np.stack([np.asarray(a, np.float32) for a in arrays]), device=device)
 
 
 def _present(device: str) -> str:

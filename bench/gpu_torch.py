@@ -47,8 +47,8 @@ class Torch:
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._layers = [
             (
-                torch.from_numpy(layer.weights).to(device, self._dtype).t(),
-                torch.from_numpy(layer.bias).to(device, self._dtype),
+                torch.tensor(layer.weights, device=device, dtype=self._dtype).t(),
+                torch.tensor(layer.bias, device=device, dtype=self._dtype),
                 torch.relu_ if layer.activation == "RELU" else torch.sigmoid_,
             )
             for layer in layers

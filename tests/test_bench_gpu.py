@@ -51,6 +51,9 @@ def test_the_simulated_bench_checks_and_times_everything(tmp_path) -> None:
         assert "torch.compile graph: left out of this run: it compiles for long" in table
     assert end.stdout.count("| gpu.predict, a model a thread ") == 2
     assert "| 3-5-2 | float32   | thread " in end.stdout
+    for way in ("PyTorch", "PyTorch graph"):
+        for layout in ("one model", "a model a block", "a model a thread"):
+            assert f"{way}, {layout}" in end.stdout
     found = json.loads(path.read_text())
     assert found["about"]["device"] == "Numba's CUDA simulator"
     assert found["measured"]["copy"] > 0

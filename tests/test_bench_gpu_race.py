@@ -157,20 +157,43 @@ def test_every_copy_of_a_policy_has_words_of_its_own() -> None:
     assert len(set(gpu.pack([copy(policy) for _ in range(5)]).offsets)) == 5
 
 
-@pytest.mark.parametrize("kind", ["one", "block", "thread"])
-def test_torch_runs_rows_through_models_of_their_own(kind) -> None:
-    pytest.importorskip("torch")
+def packed(way, kind: str, *given, **options):
+    """A way of Torch over twelve rows and three models, the judge of their layout with it."""
     from functools import partial
 
-    from bench import gpu_embedded, gpu_embedded_torch
+    from bench import gpu_embedded
 
     models = [gpu_embedded._variant((5, 8, 2), seed) for seed in range(3)]
     rows = np.random.default_rng(0).standard_normal((12, 5), np.float32)
     judge = partial(gpu_embedded._unlike, models, gpu_embedded._chosen(kind, 4, 3), rows, 1e-6)
-    bound = gpu_embedded_torch.rows_by_torch(models, kind, 4, rows, judge, device="cpu")
+    which = models[0] if kind == "one" else models
+    return way(which, *given, rows, judge, device="cpu", **options)
+
+
+def is_right(bound) -> bool:
+    """Whether a call that is bound gives each row its model's outputs, and others are seen."""
     bound.run()
-    assert bound.judge(bound.result()) == ""
-    assert bound.judge(bound.result()[::-1]) != ""
+    return bound.judge(bound.result()) == "" != bound.judge(bound.result()[::-1])
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("kind", ["block", "thread"])
+def test_torch_runs_rows_through_models_of_their_own(cuda_on_the_cpu, kind, graph) -> None:
+    from bench import gpu_embedded_torch
+
+    assert is_right(packed(gpu_embedded_torch.models_each, kind, kind, 4, graph=graph))
+
+
+@pytest.mark.parametrize("name", ["PyTorch", "PyTorch graph", "torch.compile graph"])
+def test_torch_runs_rows_through_one_model_as_in_the_race(
+    cuda_on_the_cpu, monkeypatch, name
+) -> None:
+    from functools import partial
+
+    from bench.gpu_embedded_torch import ONE_MODEL, one_model
+
+    monkeypatch.delattr("torch.baddbmm")  # a batch of one, which the race does not run
+    assert is_right(packed(partial(one_model, ONE_MODEL[name]), "one"))
 
 
 def spoken(monkeypatch, *processes: list[tuple[str, dict]]) -> list[dict]:
