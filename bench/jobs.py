@@ -71,15 +71,6 @@ class Job:
         return replace(self, rows=max(1, self.rows // 10))
 
 
-JOBS = (
-    Job((250, 300, 200), 200_000),
-    Job((20, 64, 32, 1), 1_000_000),
-    Job((4, 8, 6, 1), 1_000_000),
-    Job((8, 16, 1), 4096, one_by_one=True),
-    Job((250, 300, 200), 4096, one_by_one=True),
-)
-
-
 def expected(layers: tuple[Layer, ...], x: Float32) -> Float64:
     """Evaluate in float64, a block of rows at a time."""
     result = np.empty((len(x), len(layers[-1].bias)))
