@@ -7,11 +7,16 @@ from collections.abc import Iterable
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
 
 from instjit import threads as thread_count
+from instjit.budget import budget_of, fastest_within, sample_of
 from instjit.errors import CompileError, InputError, Problem
 from instjit.formats.limits import DEFAULT, Limits
 from instjit.kernel import Kernel
 from instjit.kernels import target as targets
+from instjit.kernels import units
+from instjit.kernels.multiplier import wide_step
+from instjit.kernels.target import Level
 from instjit.load import load
+from instjit.lower import lower
 from instjit.model import Model
 from instjit.passes import PASSES, Pass
 from instjit.progress import announced
@@ -25,7 +30,10 @@ Modelish: TypeAlias = "Model | str | os.PathLike[str] | bytes | IO[bytes] | dict
 
 
 TARGETS = ("cpu", "cuda")
-PRECISIONS = {"cpu": ("float32",), "cuda": ("float32", "bf16x3", "bf16", "tf32")}
+PRECISIONS = {
+    "cpu": ("float32", "bf16x6", "bf16x3", "bf16", "auto:1e-5"),
+    "cuda": ("float32", "bf16x3", "bf16", "tf32"),
+}
 
 
 @overload
@@ -34,6 +42,7 @@ def compile(
     *,
     target: Literal["cpu"] = "cpu",
     precision: str = ...,
+    sample: Any = ...,
     threads: int | None = ...,
     level: str | None = ...,
     warm: str | Iterable[str] = ...,
@@ -58,6 +67,7 @@ def compile(
     *,
     target: str = "cpu",
     precision: str = "float32",
+    sample: Any = None,
     threads: int | None = None,
     level: str | None = None,
     warm: str | Iterable[str] = (),
@@ -74,12 +84,21 @@ def compile(
         "cpu", or "cuda": a ``CudaKernel``, whose text and PTX need no GPU. It knows no ``threads``,
         ``level`` or ``warm``.
     precision
-        "float32": the numerics contract, the same bits on every machine. For "cuda" also "bf16x3",
-        "bf16" and "tf32": products of at least 8 outputs and 16 inputs are worked out on tensor
-        cores, with float32 sums, and everything else in float32. Relative to the outputs, errors
-        are near 1e-5 (bf16x3), 1e-3 (tf32) and 1e-2 (bf16) at most, except that bf16x3 may make NaN
-        of an infinity and bf16 and bf16x3 of numbers beyond 3.39e38. A model without such a product
-        is refused.
+        "float32": the numerics contract, the same bits on every machine.
+        For "cuda" also "bf16x3", "bf16" and "tf32": products of at least 8 outputs and 16 inputs
+        are worked out on tensor cores, with float32 sums, and everything else in float32.
+        For "cpu" also "bf16", on AMX or avx512_bf16, and "bf16x3" and "bf16x6", on AMX: so are
+        products of at least 16 outputs and 32 inputs of a batch; ``row``, ``single`` and ``inline``
+        are float32.
+        Relative to the outputs, errors are near 1e-7 (bf16x6), 1e-5 (bf16x3), 1e-3 (tf32) and 1e-2
+        (bf16) at most, except that bf16x3 and bf16x6 may make NaN of an infinity and all but tf32
+        of numbers beyond 3.39e38. A model without such a product is refused, as is a machine
+        without the unit.
+        "auto:1e-5", for "cpu", takes the fastest one that this machine has and whose outputs for
+        the sample differ from float64's by no more than that; ``Kernel.precision`` says which.
+    sample
+        Rows for "auto:...", as ``Kernel.predict`` takes them; the inputs of the model's validation
+        rows by default.
     threads
         Threads of a ``predict`` that names none; all that the process may use by default.
     level
@@ -96,13 +115,19 @@ def compile(
     FormatError, ModelError
         As ``instjit.load`` and ``instjit.validate``.
     CompileError
-        Another target, precision or level than this machine offers. LimitExceeded: the source is
-        longer than ``limits.source_lines``.
+        Another target, precision or level than this machine offers, or no precision within the
+        budget of "auto:...". LimitExceeded: the source is longer than
+        ``limits.source_lines``.
     InputError
-        UnknownForm: ``warm``. InvalidThreadCount: ``threads``.
+        UnknownForm: ``warm``. InvalidThreadCount: ``threads``. What ``predict`` says of ``sample``.
     """
     _one_of("target", target, TARGETS)
-    _one_of("precision", precision, PRECISIONS[target])
+    budget = budget_of(precision) if target == "cpu" else None
+    if budget is None:
+        _one_of("precision", precision, PRECISIONS[target])
+        if sample is not None:
+            sentence = f'sample is for precision "auto:...", not "{precision}"'
+            raise CompileError(Problem("Unsupported", sentence))
     thread_count.checked(threads)
     forms = _forms(warm)
     if target == "cuda":
@@ -113,11 +138,27 @@ def compile(
         model = load(model, limits=limits)
     if target == "cuda":
         return _for_cuda(model, passes, limits, cast("Precision", precision))
-    kernel = Kernel(model, targets.choose(level), threads, passes)
-    _check_length(kernel, limits)
+    blocking, valid = targets.choose(level), model
+
+    def made(precision: str) -> Kernel:
+        kernel = Kernel(valid, blocking, threads, passes, precision)
+        _check_length(kernel, limits)
+        return kernel
+
     with announced("instjit: compiling ..."):
+        if budget is None:
+            kernel = made(precision)
+        else:
+            candidates = _candidates(model, blocking)
+            kernel = fastest_within(budget, sample_of(model, sample), candidates, made)
         kernel.warm(forms)
     return kernel
+
+
+def _candidates(model: Model, level: Level) -> tuple[str, ...]:
+    """Precisions that make a difference to a model on this machine, the fastest first."""
+    narrowed = units.precisions(level) if any(map(wide_step, lower(model).steps)) else ()
+    return (*narrowed, "float32")
 
 
 def _forms(warm: Any) -> tuple[str, ...]:

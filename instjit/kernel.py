@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+from typing import Literal as OneOf
 
 import numpy as np
 
@@ -14,7 +15,9 @@ from instjit.cost import Cost, cost
 from instjit.counted import whole
 from instjit.errors import InputError, Problem
 from instjit.inputs import as_line, as_rows
+from instjit.kernels import units
 from instjit.kernels.emit import Source
+from instjit.kernels.multiplier import Multiplier
 from instjit.kernels.packing import Floats, Integers
 from instjit.kernels.target import Level
 from instjit.lower import Variant
@@ -34,7 +37,9 @@ class Kernel:
 
     Immutable, and safe to call from several threads at once. Results are float32 and depend on the
     row alone: the same bits for any batch size, place in the batch and number of threads, in
-    ``predict`` and in ``row``.
+    ``predict`` and in ``row``. With a ``precision`` other than "float32" that holds for ``predict``
+    and ``run_buffer`` on one kind of machine (AMX and avx512_bf16 add in different orders), while
+    ``row``, ``single`` and ``inline`` are float32.
 
     Attributes
     ----------
@@ -46,12 +51,15 @@ class Kernel:
         Columns of a row of input and of output.
     required_memory
         Slots of the flat buffer of a row, all buffers one after the other.
+    precision
+        What the wide products of a batch are worked out in: "float32", "bf16", "bf16x3", "bf16x6".
     """
 
     __slots__ = (
         "__weakref__",
         "_direct",
         "_level",
+        "_multiplier",
         "_passes",
         "_threads",
         "_variants",
@@ -59,6 +67,7 @@ class Kernel:
         "input_size",
         "model",
         "output_size",
+        "precision",
         "required_memory",
     )  # fmt: skip
 
@@ -67,14 +76,21 @@ class Kernel:
     input_size: int
     output_size: int
     required_memory: int
+    precision: str
     _level: Level
+    _multiplier: Multiplier | None
     _passes: tuple[Pass, ...]
     _direct: Direct | None
     _threads: int | None
-    _variants: dict[Variant, Compiled]
+    _variants: dict[Variant | OneOf["row"], Compiled]
 
     def __init__(
-        self, model: Model, level: Level, threads: int | None, passes: tuple[Pass, ...]
+        self,
+        model: Model,
+        level: Level,
+        threads: int | None,
+        passes: tuple[Pass, ...],
+        precision: str = "float32",
     ) -> None:
         for name, value in {
             "model": model,
@@ -82,7 +98,9 @@ class Kernel:
             "input_size": model.input_size,
             "output_size": model.output_size,
             "required_memory": model.required_memory,
+            "precision": precision,
             "_level": level,
+            "_multiplier": units.multiplier(precision, level),
             "_passes": passes,
             "_threads": threads,
             "_variants": {},
@@ -98,12 +116,14 @@ class Kernel:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as the model and the options; the copy compiles on first use."""
-        return Kernel, (self.model, self._level, self._threads, self._passes)
+        return Kernel, (self.model, self._level, self._threads, self._passes, self.precision)
 
     def __repr__(self) -> str:
         form = self._variant("output")
         steps = f"{len(self.model.instructions)} instructions"
-        compiled_for = f"{form.source.target} {form.level.name}, 0x{form.source.digest[:8]}"
+        precision = "" if self.precision == "float32" else f" {self.precision}, row float32"
+        name = f"{form.source.target} {form.level.name}{precision}"
+        compiled_for = f"{name}, 0x{form.source.digest[:8]}"
         return f"Kernel({self.input_size} -> {self.output_size}, {steps}, {compiled_for})"
 
     @property
@@ -172,6 +192,8 @@ class Kernel:
         out
             float32 array of (output_size,) to write to.
 
+        Always float32, whatever the kernel's precision.
+
         Raises
         ------
         InputError
@@ -184,9 +206,7 @@ class Kernel:
         line = as_line(self.model, x)
         result = _output(out, (self.output_size,))
         if direct.row(line, result) is None:
-            launch.run_batch(
-                self._variant("output"), line[None], result[None], 0, self.output_size, 1
-            )
+            launch.run_batch(self._row_variant(), line[None], result[None], 0, self.output_size, 1)
         return result
 
     def single(self, x: Any) -> float:
@@ -224,7 +244,7 @@ class Kernel:
         Re-entrant. Both rows are float32 C-contiguous arrays of one dimension; the weights are
         frozen in.
         """
-        return self._variant("output").inline
+        return self._row_variant().inline
 
     @property
     def inline_of_constants(self) -> Any:
@@ -235,12 +255,12 @@ class Kernel:
         structure, a different one at every call if need be. Raises ValueError for rows or constants
         of a wrong length.
         """
-        return self._variant("output").inline_of_constants
+        return self._row_variant().inline_of_constants
 
     @property
     def constants(self) -> tuple[Floats, Integers]:
         """The packed constants ``k`` and ``n`` of this model, read-only."""
-        form = self._variant("output")
+        form = self._row_variant()
         return form.k, form.n
 
     def constants_of(self, models: Population | Iterable[Model]) -> tuple[Floats, Integers]:
@@ -263,7 +283,7 @@ class Kernel:
             StructureMismatch, or InputType for anything but models.
         """
         several = as_population(self.model, models)
-        form = self._variant("output")
+        form = self._row_variant()
         return form.constants_of(several), form.n
 
     def dump(self, form: str = "llvm") -> str:
@@ -294,7 +314,7 @@ class Kernel:
         from instjit.retrained import check_model, check_structure
 
         check_model(model)
-        other = Kernel(model, self._level, self._threads, self._passes)
+        other = Kernel(model, self._level, self._threads, self._passes, self.precision)
         check_structure(self.source.digest, other.source.digest)
         return other
 
@@ -325,13 +345,27 @@ class Kernel:
     def _variant(self, variant: Variant) -> Compiled:
         known = self._variants.get(variant)
         if known is None:
-            made = Compiled(self.model, self.cost, self._level, variant, self._passes)
+            made = Compiled(
+                self.model, self.cost, self._level, variant, self._passes, self._multiplier
+            )
             known = self._variants.setdefault(variant, made)
+        return known
+
+    def _row_variant(self) -> Compiled:
+        """What makes single rows: always float32."""
+        if self._multiplier is None:
+            return self._variant("output")
+        known = self._variants.get("row")
+        if known is None:
+            made = Compiled(self.model, self.cost, self._level, "output", self._passes)
+            known = self._variants.setdefault("row", made)
         return known
 
     def _prepare_direct(self) -> Direct:
         form = self._variant("output")
         direct = form.direct(int(launch.PARALLEL_SECONDS / form.tile_seconds))
+        if self._multiplier is not None:
+            direct.row = self._row_variant().direct(0).row
         object.__setattr__(self, "_direct", direct)
         return direct
 

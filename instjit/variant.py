@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from instjit.cost import Cost
-from instjit.kernels import build, emit, layout, population, target
+from instjit.kernels import build, emit, layout, packing, pairing, population, target
 from instjit.kernels.emit import Source
 from instjit.kernels.layout import Layout
+from instjit.kernels.multiplier import Multiplier
 from instjit.kernels.packing import Floats, Integers
 from instjit.kernels.target import Level
 from instjit.lower import Variant, lower
@@ -48,21 +49,30 @@ class Compiled:
     """
 
     def __init__(
-        self, model: Model, cost: Cost, level: Level, variant: Variant, passes: tuple[Pass, ...]
+        self,
+        model: Model,
+        cost: Cost,
+        level: Level,
+        variant: Variant,
+        passes: tuple[Pass, ...],
+        multiplier: Multiplier | None = None,
     ) -> None:
         self.program: Program = apply(lower(model, variant), passes)
+        plan = pairing.plan(self.program, multiplier) if multiplier else None
+        slots = self.program.slots + (plan.slots if plan else 0)
         share = 2 * cost.multiply_adds / max(1, cost.flops + cost.moved)
-        self.level = target.fitted(level, self.program.slots, share)
-        self.places: Layout = layout.layout(self.program, model)
+        self.level = target.fitted(level, slots, share, tiles=plan is not None)
+        size = multiplier.block_floats if multiplier else packing.block_floats
+        self.places: Layout = layout.layout(self.program, model, size)
         kinds = [instruction.kind for instruction in model.instructions]
-        self.source: Source = emit.emit(self.program, self.places, self.level, variant, kinds)
+        self.source: Source = emit.emit(self.program, self.places, self.level, variant, kinds, plan)
         self.k: Floats
         self.n: Integers
-        self.k, self.n = layout.bind(self.program, model, self.places, self.level.panel)
+        self.k, self.n = layout.bind(self.program, model, self.places, self.level.panel, multiplier)
         self.k_address = int(self.k.ctypes.data)
         self.n_address = int(self.n.ctypes.data)
         self.lanes = self.level.lanes
-        self.scratch = self.program.slots * self.lanes
+        self.scratch = slots * self.lanes
         columns = self.program.width_in + self.program.width_out
         self.row_seconds = (
             max(1, cost.flops) * SECONDS_PER_FLOP + (cost.moved + columns) * SECONDS_PER_SLOT
@@ -89,11 +99,16 @@ class Compiled:
         return driver.address_of(build.row_function(self.source))
 
     def direct(self, most_tiles: int) -> Direct:
-        """Calls from Python that convert nothing, of so many tiles at most."""
+        """Calls from Python that convert nothing, of so many tiles at most.
+
+        With another precision than float32 there is none for a single row.
+        """
         from instjit.kernels.direct import Direct, Shape
 
         shape = Shape(self.program.width_in, self.program.width_out, self.lanes, self.scratch)
-        code = {"tiles": self.tiles_address, "row": self.row_address}
+        code = {"tiles": self.tiles_address} if most_tiles else {}
+        if self.source.precision == "float32":
+            code["row"] = self.row_address
         return Direct(code, self.k_address, self.n_address, shape, most_tiles)
 
     @cached_property

@@ -34,6 +34,8 @@ class Direct:
     """The calls of one kernel, which take up to ``most_tiles`` tiles.
 
     They hold the interpreter's lock: ``launch`` takes over 10 us to give it back and get to work.
+    Without machine code for a "row" every batch takes tiles; without any for "tiles" (and none at
+    most) batches take single rows.
 
     Attributes
     ----------
@@ -52,12 +54,12 @@ class Direct:
         if not pyobjects.readable():
             self.row = self.rows = _nothing
             return
-        few = few_rows(shape.lanes)
+        few = few_rows(shape.lanes) if "row" in code else 0
         tiles = most_tiles if 4 * shape.scratch <= HELD_BYTES else 0
         held = _Held(4 * shape.scratch if tiles else 0)
         held.fill(
             {
-                **code, "k": k, "n": n, "scratch": held.scratch, "lanes": shape.lanes,
+                "tiles": 0, "row": 0, **code, "k": k, "n": n, "scratch": held.scratch, "lanes": shape.lanes,
                 "width_in": shape.width_in, "width_out": shape.width_out,
                 "few": few, "most": max(few, tiles * shape.lanes),
             }
@@ -66,6 +68,8 @@ class Direct:
         self.row, self.rows = (
             pyobjects.method(name, addresses[name], held.memory) for name in ("row", "rows")
         )
+        if "row" not in code:
+            self.row = _nothing
 
 
 class _Held:

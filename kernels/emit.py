@@ -26,6 +26,7 @@ from dataclasses import dataclass
 
 from instjit.kernels.layout import Layout
 from instjit.kernels.located import Located, Node, Number, Place, Total, text_of
+from instjit.kernels.pairing import Plan
 from instjit.kernels.target import Level
 from instjit.lower import Variant
 from instjit.program import (
@@ -69,6 +70,8 @@ class Source:
         "cpu", and the blocking that the text is for.
     variant
         What the columns hold (``instjit.lower.Variant``).
+    precision
+        "float32", or what wide products are worked out in.
     """
 
     text: str
@@ -76,13 +79,19 @@ class Source:
     target: str
     level: Level
     variant: Variant
+    precision: str = "float32"
 
     def __str__(self) -> str:
         return self.text
 
 
 def emit(
-    program: Program, places: Layout, level: Level, variant: Variant, kinds: Sequence[str]
+    program: Program,
+    places: Layout,
+    level: Level,
+    variant: Variant,
+    kinds: Sequence[str],
+    plan: Plan | None = None,
 ) -> Source:
     """Write the text.
 
@@ -92,18 +101,30 @@ def emit(
         A program that is laid out.
     kinds
         Wire name of every instruction of the model, for the comments.
+    plan
+        Wide products that are not float32; there is no ``row`` then.
     """
-    body = _Writer(program, places, level, variant, kinds).body()
+    body = _Writer(program, places, level, variant, kinds, plan).body()
     digest = hashlib.sha256(f"{body}\n{list(places.lists)}\n{level}".encode()).hexdigest()
-    form = f"level {level.name}, {level.lanes} rows a tile, structure {digest[:16]}"
+    precision = plan.multiplier.precision if plan else "float32"
+    shown = f", {precision}" if plan else ""
+    form = f"level {level.name}, {level.lanes} rows a tile{shown}, structure {digest[:16]}"
     head = f'"""instjit kernel for cpu, {form}."""\n'
-    return Source(head + body, digest, "cpu", level, variant)
+    return Source(head + body, digest, "cpu", level, variant, precision)
 
 
 class _Writer:
     def __init__(
-        self, program: Program, places: Layout, level: Level, variant: Variant, kinds: Sequence[str]
+        self,
+        program: Program,
+        places: Layout,
+        level: Level,
+        variant: Variant,
+        kinds: Sequence[str],
+        plan: Plan | None,
     ) -> None:
+        self.products = plan.products if plan else {}
+        self.on_tiles = plan is not None and plan.multiplier.unit == "amx"
         self.program = program
         self.places = places
         self.level = level
@@ -114,7 +135,7 @@ class _Writer:
 
     def body(self) -> str:
         lines = ["", *self._definitions(), "", "", *self._functions(), *self._tiles()]
-        if self.variant == "output":
+        if self._has_row:
             lines += ["", "", *self._row()]
         return "\n".join(lines) + "\n"
 
@@ -124,7 +145,10 @@ class _Writer:
             if step.origin != shown:
                 shown = step.origin
                 yield self._comment(step)
-            yield f"step{number} = {self._call(number, step)}"
+            if number in self.products and isinstance(step, Gemm):
+                yield from self._product(number, step)
+            else:
+                yield f"step{number} = {self._call(number, step)}"
         taken, given = self._columns(self.program.loads), self._columns(self.program.stores)
         yield "# rows of the caller's arrays"
         yield f"take = columns_in(width={self.program.width_in}, columns={taken})"
@@ -167,6 +191,22 @@ class _Writer:
             )
         return self._lookup(step)
 
+    def _product(self, number: int, step: Gemm) -> Iterable[str]:
+        """A wide product, after the split of its source where none has been made."""
+        pairing, outputs, depth = self.products[number], step.target.count, step.source.count
+        form = pairing.form
+        if pairing.split:
+            yield (
+                f"split{number} = split(count={depth}, source={self._at(step.source)}, "
+                f"target={pairing.pairs}, {form})"
+            )
+        yield (
+            f"step{number} = product(outputs={outputs}, depth={depth}, pairs={pairing.pairs}, "
+            f"target={self._at(step.target)}, weights={self.places.blocks[step.weights]}, "
+            f"value={self._value(step.epilogue)}, {form}, sums={pairing.sums}, "
+            f"following={pairing.following}, kept={pairing.kept}{self._ahead(number)})"
+        )
+
     def _lookup(self, step: Lookup) -> str:
         return (
             f"lookup(size={step.target.count}, directory={next(self.directories)}, "
@@ -201,8 +241,12 @@ class _Writer:
         return f"({runs.rstrip()})"
 
     @property
+    def _has_row(self) -> bool:
+        return self.variant == "output" and not self.products
+
+    @property
     def _on_stack(self) -> bool:
-        return self.variant == "output" and self.program.slots * 4 <= STACK_BYTES
+        return self._has_row and self.program.slots * 4 <= STACK_BYTES
 
     def _functions(self) -> Iterable[str]:
         """Functions of some steps each, when there are too many for one."""
@@ -212,21 +256,33 @@ class _Writer:
             yield f"def steps{start}(s, k, n, next_x, next_y):"
             numbers = range(start, min(start + STEPS_PER_FUNCTION, len(self.program.steps)))
             for number in numbers:
-                yield f"    step{number}({self._arguments(number, 'next_x, next_y')})"
+                yield from self._step("    ", number, "next_x, next_y")
             yield from ("", "")
 
     def _steps(self, indent: str, fetched: str) -> Iterable[str]:
         count = len(self.program.steps)
         if count <= STEPS_PER_FUNCTION:
             for number in range(count):
-                yield f"{indent}step{number}({self._arguments(number, fetched)})"
+                yield from self._step(indent, number, fetched)
         else:
             for start in range(0, count, STEPS_PER_FUNCTION):
                 yield f"{indent}steps{start}(s, k, n, {fetched})"
 
+    def _step(self, indent: str, number: int, fetched: str) -> Iterable[str]:
+        if number in self.products and self.products[number].split:
+            yield f"{indent}split{number}(s, k, n)"
+        yield f"{indent}step{number}({self._arguments(number, fetched)})"
+
     def _tiles(self) -> Iterable[str]:
-        lanes = self.level.lanes
         yield "def tiles(x, y, first, last, shared, start, stop, k, n, s):"
+        if self.on_tiles:
+            yield "    begin_tiles()"
+        yield from self._each_tile()
+        if self.on_tiles:
+            yield "    end_tiles()"
+
+    def _each_tile(self) -> Iterable[str]:
+        lanes = self.level.lanes
         yield "    rows = x.shape[0]"
         yield "    for tile in range(first, last):"
         yield f"        row = tile * {lanes}"

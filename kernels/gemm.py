@@ -52,14 +52,20 @@ BlockEmitter: TypeAlias = Callable[[Block, int], None]
 
 
 class TileGemm:
-    """Writes the tile form of one Gemm shape."""
+    """Writes the tile form of one Gemm shape; ``vector`` may give ``fma`` another meaning."""
 
-    def __init__(self, builder: Builder, spec: GemmSpec, level: Level) -> None:
+    def __init__(
+        self,
+        builder: Builder,
+        spec: GemmSpec,
+        level: Level,
+        vector: VectorArithmetic | None = None,
+    ) -> None:
         self.builder = builder
         self.spec = spec
         self.level = level
         self.lanes = level.lanes
-        self.vector = VectorArithmetic(builder, level.width)
+        self.vector = vector or VectorArithmetic(builder, level.width)
 
     def block_outputs(self) -> int:
         """Outputs of a full micro-kernel block."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from instjit.errors import CompileError, Problem
+from instjit.kernels.multiplier import Multiplier
 from instjit.kernels.packing import (
     DIRECTORY,
     LINE_FLOATS,
@@ -81,7 +82,13 @@ def layout(
     return Layout(lists, directories, blocks, vectors, floats, integers + DIRECTORY * lookups)
 
 
-def bind(program: Program, model: Model, places: Layout, panel: int) -> tuple[Floats, Integers]:
+def bind(
+    program: Program,
+    model: Model,
+    places: Layout,
+    panel: int,
+    multiplier: Multiplier | None = None,
+) -> tuple[Floats, Integers]:
     """The arrays ``k`` and ``n`` for a model's numbers.
 
     Parameters
@@ -90,8 +97,11 @@ def bind(program: Program, model: Model, places: Layout, panel: int) -> tuple[Fl
         A program of this model and its layout.
     panel
         Outputs of a full panel (``Level.panel``).
+    multiplier
+        What takes the wide products, None for float32.
     """
-    return bind_with(program, model, places, lambda k, w, b: pack_gemm(k, w, b, panel))
+    pack = multiplier.pack if multiplier else pack_gemm
+    return bind_with(program, model, places, lambda k, w, b: pack(k, w, b, panel))
 
 
 def bind_with(

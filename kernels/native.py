@@ -17,10 +17,22 @@ from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
+from instjit.kernels import amx
 from instjit.kernels.located import CONSTRUCTORS, Located, Node, Place
+from instjit.kernels.product import write_product
 from instjit.kernels.row import RowSchedule
 from instjit.kernels.simd import FLOAT, I32, I64, Builder, IRValue, declare, i64
-from instjit.kernels.specs import ColumnsSpec, GemmSpec, LookupSpec, MapSpec, ReduceSpec, StepSpec
+from instjit.kernels.specs import (
+    ColumnsSpec,
+    GemmSpec,
+    LookupSpec,
+    MapSpec,
+    ProductSpec,
+    ReduceSpec,
+    SplitSpec,
+    StepSpec,
+)
+from instjit.kernels.split import write_split
 from instjit.kernels.target import Level
 from instjit.kernels.tile import TileSchedule
 
@@ -44,6 +56,10 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
     return {
         **CONSTRUCTORS,
         "gemm": lambda **fields: _step(schedule, "gemm", GemmSpec(**fields)),
+        "split": lambda **fields: _step(schedule, "split", SplitSpec(**fields)),
+        "product": lambda **fields: _step(schedule, "product", ProductSpec(**fields)),
+        "begin_tiles": _tiles(begin=True),
+        "end_tiles": _tiles(begin=False),
         "elementwise": lambda **fields: _step(schedule, "map", MapSpec(**fields)),
         "reduce": lambda **fields: _step(schedule, "reduce", ReduceSpec(**fields)),
         "lookup": lambda **fields: _step(schedule, "lookup", LookupSpec(**fields)),
@@ -82,7 +98,8 @@ def _step(schedule: Schedule, kind: str, spec: StepSpec) -> Any:
     def fetching(typing: Any, s: Any, k: Any, n: Any, x: Any, y: Any) -> Any:
         return types.void(s, k, n, types.uint64, types.uint64), codegen
 
-    return fetching if isinstance(spec, GemmSpec) and spec.ahead else step
+    fetches = isinstance(spec, GemmSpec | ProductSpec) and spec.ahead
+    return fetching if fetches else step
 
 
 def _place(builder: Builder, areas: dict[str, IRValue], lanes: int, area: str, at: int) -> IRValue:
@@ -104,6 +121,10 @@ def _function(
     *pointers, k, n = function.args
     if isinstance(spec, LookupSpec):
         schedule.lookup(inner, spec, pointers, k, n)
+    elif isinstance(spec, SplitSpec):
+        write_split(inner, schedule.level, spec.multiplier, spec.count, pointers)
+    elif isinstance(spec, ProductSpec) and isinstance(schedule, TileSchedule):
+        write_product(inner, schedule, spec, pointers)
     else:
         getattr(schedule, kind)(inner, spec, pointers)
     inner.ret_void()
@@ -112,10 +133,14 @@ def _function(
 
 def _shape(spec: StepSpec) -> StepSpec:
     """The spec with its places numbered in order, which is all that its code depends on."""
-    if isinstance(spec, GemmSpec):
+    if isinstance(spec, GemmSpec | ProductSpec):
         ahead = (0, *spec.ahead[1:2], 0, *spec.ahead[3:]) if spec.ahead else ()
-        value = _numbered(spec.value, {})
-        return replace(spec, source=0, target=0, weights=0, value=value, ahead=ahead)
+        spec = replace(spec, target=0, weights=0, value=_numbered(spec.value, {}), ahead=ahead)
+        if isinstance(spec, GemmSpec):
+            return replace(spec, source=0)
+        return replace(spec, pairs=0, sums=0, following=min(0, spec.following))
+    if isinstance(spec, SplitSpec):
+        return replace(spec, source=0, target=0)
     if isinstance(spec, LookupSpec):
         return replace(spec, source=0, target=0, directory=0)
     return replace(spec, target=0, value=_numbered(spec.value, {}))
@@ -229,6 +254,23 @@ def _smaller(builder: Builder, a: IRValue, b: IRValue) -> IRValue:
 
 def _larger(builder: Builder, a: IRValue, b: IRValue) -> IRValue:
     return builder.select(builder.icmp_signed("<", a, b), b, a)
+
+
+def _tiles(*, begin: bool) -> Any:
+    """``f()``: gives AMX's tiles their size on this thread, or gives them back."""
+
+    @intrinsic
+    def configure(typing: Any) -> Any:
+        def codegen(
+            context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]
+        ) -> IRValue:
+            unit = amx.Tiles(builder)
+            (unit.configure if begin else unit.release)()
+            return context.get_dummy_value()
+
+        return types.void(), codegen
+
+    return configure
 
 
 def _stack(slots: int) -> Any:

@@ -13,7 +13,16 @@ import numpy as np
 from instjit.arithmetic import NumpyArithmetic
 from instjit.kernels.located import CONSTRUCTORS, Located, Place, evaluate
 from instjit.kernels.packing import DIRECTORY, Floats, Integers, narrow, padded, panels
-from instjit.kernels.specs import ColumnsSpec, GemmSpec, LookupSpec, MapSpec, ReduceSpec
+from instjit.kernels.plain_product import product_step, split_step
+from instjit.kernels.specs import (
+    ColumnsSpec,
+    GemmSpec,
+    LookupSpec,
+    MapSpec,
+    ProductSpec,
+    ReduceSpec,
+    SplitSpec,
+)
 from instjit.kernels.target import Level
 from instjit.summation import maximum_of, product, sum_of
 
@@ -26,6 +35,10 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
     return {
         **CONSTRUCTORS,
         "gemm": lambda **fields: _gemm(GemmSpec(**fields), level.panel),
+        "split": lambda **fields: split_step(SplitSpec(**fields)),
+        "product": lambda **fields: product_step(ProductSpec(**fields), level.panel, _values),
+        "begin_tiles": lambda: None,
+        "end_tiles": lambda: None,
         "elementwise": lambda **fields: _elementwise(MapSpec(**fields)),
         "reduce": lambda **fields: _reduce(ReduceSpec(**fields)),
         "lookup": lambda **fields: _lookup(LookupSpec(**fields)),

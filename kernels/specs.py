@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from instjit.kernels.located import Located, places
+from instjit.kernels.multiplier import Multiplier
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,70 @@ class GemmSpec:
             ("s", self.source),
             ("s", self.target),
             ("k", self.weights),
+            *fetched,
+            *value_operands(self.value),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSpec:
+    """Slots source .. source + count as bfloat16, two to a word, at slot ``target``.
+
+    The words of part p of pair i are slot ``target + p * pairs + i``; all past the last are zeros.
+    """
+
+    count: int
+    source: int
+    target: int
+    precision: str
+    unit: str
+
+    @property
+    def multiplier(self) -> Multiplier:
+        """Whose words they are."""
+        return Multiplier(self.precision, self.unit)
+
+    def operands(self) -> tuple[tuple[str, int], ...]:
+        """Source and target."""
+        return (("s", self.source), ("s", self.target))
+
+
+@dataclass(frozen=True, slots=True)
+class ProductSpec:
+    """As ``GemmSpec``, multiplied by a unit for bfloat16: the source is what a split made.
+
+    ``pairs``: place of the source's words. ``sums``: place of 32 slots that AMX stores to.
+    ``following``: where the words of the values go for the next product, or -1. ``kept``: whether
+    the values go to ``target``, which is written to in any case.
+    """
+
+    outputs: int
+    depth: int
+    pairs: int
+    target: int
+    weights: int
+    value: Located
+    precision: str
+    unit: str
+    sums: int
+    following: int = -1
+    kept: bool = True
+    ahead: tuple[int, ...] = ()
+
+    @property
+    def multiplier(self) -> Multiplier:
+        """What multiplies."""
+        return Multiplier(self.precision, self.unit)
+
+    def operands(self) -> tuple[tuple[str, int], ...]:
+        """Area and place: pairs, target, weights, sums, following, fetched, the value's places."""
+        fetched = (("x", self.ahead[0]), ("y", self.ahead[2])) if self.ahead else ()
+        return (
+            ("s", self.pairs),
+            ("s", self.target),
+            ("k", self.weights),
+            ("s", self.sums),
+            ("s", max(0, self.following)),
             *fetched,
             *value_operands(self.value),
         )
@@ -90,7 +155,7 @@ class ColumnsSpec:
         return tuple(("s", slot) for _, slot, _ in self.columns)
 
 
-StepSpec: TypeAlias = "GemmSpec | MapSpec | ReduceSpec | LookupSpec"
+StepSpec: TypeAlias = "GemmSpec | SplitSpec | ProductSpec | MapSpec | ReduceSpec | LookupSpec"
 
 
 def value_operands(value: Located) -> tuple[tuple[str, int], ...]:

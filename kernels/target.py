@@ -110,20 +110,31 @@ def cache_bytes() -> int:
         return 1 << 20
 
 
-def fitted(level: Level, slots: int, dot_share: float) -> Level:
+def fitted(level: Level, slots: int, dot_share: float, *, tiles: bool = False) -> Level:
     """The level with the tile height that keeps a tile's scratch within half of the L2 cache.
 
     A model wider than that at one vector of lanes runs row by row, vectorised over features, unless
     its work is mostly Gemm (``dot_share`` of the operations), which needs lanes to use a weight
-    twice.
+    twice, or ``tiles`` demands it.
     """
     budget = cache_bytes() // 2
     vectors = level.vectors
     while vectors > 1 and slots * vectors * level.width * 4 > budget:
         vectors -= 1
-    if slots * vectors * level.width * 4 > budget and dot_share < 0.5:
+    if slots * vectors * level.width * 4 > budget and dot_share < 0.5 and not tiles:
         vectors = 0
     return replace(level, vectors=vectors)
+
+
+def assembly_of(text: str) -> str:
+    """What LLVM makes of its IR for the CPU that Numba compiles for."""
+    return _assembly(text, *_cpu())
+
+
+def cpu_features() -> frozenset[str]:
+    """Names of the features that Numba compiles for, as LLVM calls them."""
+    _, features = _cpu()
+    return frozenset(name[1:] for name in features.split(",") if name.startswith("+"))
 
 
 def _cpu() -> tuple[str, str]:
@@ -148,6 +159,10 @@ def _detected_name(cpu: str, features: str) -> str:
 
 
 def _assemble(cpu: str, features: str) -> str:
+    return _assembly(PROBE, cpu, features)
+
+
+def _assembly(text: str, cpu: str, features: str) -> str:
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
@@ -155,4 +170,4 @@ def _assemble(cpu: str, features: str) -> str:
     machine: Any = llvm.Target.from_default_triple().create_target_machine(
         cpu=cpu, features=features, opt=2
     )
-    return str(machine.emit_assembly(llvm.parse_assembly(PROBE)))
+    return str(machine.emit_assembly(llvm.parse_assembly(text)))

@@ -29,6 +29,7 @@ from instjit.kernels.specs import (
     GemmSpec,
     LookupSpec,
     MapSpec,
+    ProductSpec,
     ReduceSpec,
 )
 from instjit.kernels.target import Level
@@ -66,7 +67,7 @@ class TileSchedule:
                 block.first,
             ]
             if spec.ahead:
-                self._fetch(builder, spec, block.first, count, fetched)
+                self.fetch(builder, spec, block.first, count, fetched)
             builder.call(made[count], [source, *fields, *held])
 
         form.blocks(weights, target, emit)
@@ -133,10 +134,10 @@ class TileSchedule:
             rows = builder.gep(y, [i64(column)])
             transfer.move_columns(builder, self.level, "store", rows, i64(spec.width), place, count)
 
-    def _fetch(
+    def fetch(
         self,
         builder: Builder,
-        spec: GemmSpec,
+        spec: GemmSpec | ProductSpec,
         first: IRValue,
         count: int,
         fetched: Sequence[IRValue],

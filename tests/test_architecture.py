@@ -43,6 +43,7 @@ LAYERS = (
     {"variant"},
     {"launch"},
     {"kernel"},
+    {"budget"},
     {"compiler"},
 )
 """Bottom first: a module imports from its own layer and those below. What is not listed is the top:

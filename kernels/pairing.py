@@ -1,0 +1,120 @@
+"""Where the words of wide products lie in scratch, which split makes them, and what goes unsaid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from instjit.errors import CompileError, Problem
+from instjit.kernels.multiplier import DEPTH, MACRO, OUTPUTS, Multiplier, wide_step
+from instjit.program import Gemm, Program, Step, View, step_reads
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Of one wide product.
+
+    Attributes
+    ----------
+    pairs
+        Slot of its source's words.
+    split
+        Whether a split makes them; else the product before left them, or another one's are used.
+    following
+        Slot for the words of its values, for the next product; -1 for none.
+    kept
+        Whether anything else reads its values.
+    multiplier, sums
+        What multiplies, and a slot from which it may leave sums.
+    """
+
+    pairs: int
+    split: bool
+    following: int
+    kept: bool
+    multiplier: Multiplier
+    sums: int
+
+    @property
+    def form(self) -> str:
+        """Arguments of both calls in the text."""
+        return f'precision="{self.multiplier.precision}", unit="{self.multiplier.unit}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What multiplies, the wide products by number of step, and slots after the program's own."""
+
+    multiplier: Multiplier
+    products: dict[int, Pairing]
+    slots: int
+
+
+def plan(program: Program, multiplier: Multiplier) -> Plan:
+    """Lay out the words of every wide product: two areas, which products in a row take in turn.
+
+    Raises
+    ------
+    CompileError
+        Unsupported: no product is wide enough.
+    """
+    sources = [s.source.count for s in program.steps if wide_step(s) and isinstance(s, Gemm)]
+    if not sources:
+        sentence = (
+            f"the model has no product of at least {OUTPUTS} outputs and {DEPTH} inputs, which "
+            f'precision "{multiplier.precision}" is for: take precision "float32"'
+        )
+        raise CompileError(Problem("Unsupported", sentence))
+    area = max(map(multiplier.slots, sources))
+    products = _products(program, multiplier, area)
+    return Plan(multiplier, products, 2 * area + (MACRO if multiplier.unit == "amx" else 0))
+
+
+def _products(program: Program, multiplier: Multiplier, area: int) -> dict[int, Pairing]:
+    areas, sums = (program.slots, program.slots + area), program.slots + 2 * area
+    found: dict[int, Pairing] = {}
+    held: View | None = None  # whose words are in areas[at]
+    at = 0
+    for number, step in enumerate(program.steps):
+        if not (isinstance(step, Gemm) and wide_step(step)):
+            if held is not None and _overwrites(program, step, held):
+                held = None
+            continue
+        split = step.source != held
+        fused = _next_takes_all(program, number)
+        following = areas[1 - at] if fused else -1
+        kept = not fused or _read(program, number)
+        found[number] = Pairing(areas[at], split, following, kept, multiplier, sums)
+        if fused:
+            held, at = step.target, 1 - at
+        else:
+            held = None if _overwrites(program, step, step.source) else step.source
+    return found
+
+
+def _next_takes_all(program: Program, number: int) -> bool:
+    """Whether the next step is a wide product of just what this one makes."""
+    if number + 1 == len(program.steps):
+        return False
+    step, after = program.steps[number], program.steps[number + 1]
+    return isinstance(after, Gemm) and wide_step(after) and after.source == step.target
+
+
+def _read(program: Program, number: int) -> bool:
+    """Whether anything but the next step's product reads what a step makes."""
+    target = program.steps[number].target
+    views = [column.view for column in program.stores]
+    for other, step in enumerate(program.steps):
+        seen = step_reads(step)
+        views += seen[1:] if other == number + 1 else seen
+    return any(view.overlaps(target) for view in views)
+
+
+def _overwrites(program: Program, step: Step, view: View) -> bool:
+    """Whether a step writes memory of a view: regions may share it."""
+    (a, b), (c, d) = (_range(program, v) for v in (step.target, view))
+    return a < d and c < b
+
+
+def _range(program: Program, view: View) -> tuple[int, int]:
+    start = program.offsets[view.region] + view.start
+    return start, start + view.count
