@@ -59,7 +59,8 @@ class Direct:
         held = _Held(4 * shape.scratch if tiles else 0)
         held.fill(
             {
-                "tiles": 0, "row": 0, **code, "k": k, "n": n, "scratch": held.scratch, "lanes": shape.lanes,
+                "tiles": 0, "row": 0, **code,
+                "k": k, "n": n, "scratch": held.scratch, "lanes": shape.lanes,
                 "width_in": shape.width_in, "width_out": shape.width_out,
                 "few": few, "most": max(few, tiles * shape.lanes),
             }

@@ -31,7 +31,7 @@ ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA = 158, 0x1023, 18
 
 @cache
 def matrix_unit() -> str | None:
-    """ "amx", "avx512_bf16" or None: the best that the CPU has and the kernel grants the process.
+    """The best that the CPU has and the kernel grants: "amx", "avx512_bf16" or None.
 
     AMX is asked for where the CPU has it: Linux wants each process to do so, once.
     """
