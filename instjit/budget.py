@@ -17,7 +17,7 @@ from instjit.reference import run64
 PREFIX = "auto:"
 
 
-def budget_of(precision: str) -> float | None:
+def budget_of(precision: Any) -> float | None:
     """The largest error that ``auto:...`` allows, None for any other precision.
 
     Raises
@@ -25,7 +25,7 @@ def budget_of(precision: str) -> float | None:
     CompileError
         Unsupported: what follows is no positive number.
     """
-    if not precision.startswith(PREFIX):
+    if not isinstance(precision, str) or not precision.startswith(PREFIX):
         return None
     try:
         largest = float(precision.removeprefix(PREFIX))

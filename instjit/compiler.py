@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
 
 from instjit import threads as thread_count
@@ -122,12 +122,7 @@ def compile(
         UnknownForm: ``warm``. InvalidThreadCount: ``threads``. What ``predict`` says of ``sample``.
     """
     _one_of("target", target, TARGETS)
-    budget = budget_of(precision) if target == "cpu" else None
-    if budget is None:
-        _one_of("precision", precision, PRECISIONS[target])
-        if sample is not None:
-            sentence = f'sample is for precision "auto:...", not "{precision}"'
-            raise CompileError(Problem("Unsupported", sentence))
+    budget = _checked_precision(target, precision, sample)
     thread_count.checked(threads)
     forms = _forms(warm)
     if target == "cuda":
@@ -146,19 +141,29 @@ def compile(
         return kernel
 
     with announced("instjit: compiling ..."):
-        if budget is None:
-            kernel = made(precision)
-        else:
-            candidates = _candidates(model, blocking)
-            kernel = fastest_within(budget, sample_of(model, sample), candidates, made)
+        kernel = made(precision) if budget is None else _auto(budget, model, sample, blocking, made)
         kernel.warm(forms)
     return kernel
 
 
-def _candidates(model: Model, level: Level) -> tuple[str, ...]:
-    """Precisions that make a difference to a model on this machine, the fastest first."""
+def _checked_precision(target: str, precision: str, sample: Any) -> float | None:
+    """The budget of "auto:...", None for a precision by name."""
+    budget = budget_of(precision) if target == "cpu" else None
+    if budget is None:
+        _one_of("precision", precision, PRECISIONS[target])
+        if sample is not None:
+            sentence = f'sample is for precision "auto:...", not "{precision}"'
+            raise CompileError(Problem("Unsupported", sentence))
+    return budget
+
+
+def _auto(
+    budget: float, model: Model, sample: Any, level: Level, made: Callable[[str], Kernel]
+) -> Kernel:
+    """Tries what makes a difference to the model on this machine, then float32."""
+    rows = sample_of(model, sample)
     narrowed = units.precisions(level) if any(map(wide_step, lower(model).steps)) else ()
-    return (*narrowed, "float32")
+    return fastest_within(budget, rows, (*narrowed, "float32"), made)
 
 
 def _forms(warm: Any) -> tuple[str, ...]:

@@ -17,10 +17,13 @@ PARTS = {"bf16": 1, "bf16x3": 2, "bf16x6": 3}
 
 PRODUCTS: dict[int, Products] = {
     1: ((0, 0),),
-    2: ((0, 0), (0, 1), (1, 0)),
-    3: ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 0)),
+    2: ((0, 1), (0, 0), (1, 0)),
+    3: ((2, 0), (1, 0), (1, 1), (0, 1), (0, 2), (0, 0)),
 }
-"""Part of the weights and part of the activations of each product, by number of parts."""
+"""Part of the weights and part of the activations of each product, by number of parts.
+
+Each differs from the one before in one factor, so that the other stays in its register.
+"""
 
 HIGH = np.uint32(0xFFFF0000)
 

@@ -137,16 +137,16 @@ def ir_of(form: Compiled) -> str:
     return str(module)
 
 
-def assembly_of(text: str, cpu: str = "sapphirerapids") -> str:
-    """What LLVM makes of a module for another CPU, optimised."""
+def assembly_of(text: str, *, optimised: bool, cpu: str = "sapphirerapids") -> str:
+    """What LLVM makes of a module for another CPU; loops are unrolled where it is optimised."""
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     machine = llvm.Target.from_triple(TRIPLE).create_target_machine(cpu=cpu, features="", opt=3)
     module = llvm.parse_assembly(text)
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    llvm.create_pass_builder(machine, options).getModulePassManager().run(
-        module, llvm.create_pass_builder(machine, options)
-    )
+    if optimised:
+        options = llvm.create_pipeline_tuning_options(speed_level=3)
+        passes = llvm.create_pass_builder(machine, options)
+        passes.getModulePassManager().run(module, passes)
     return str(machine.emit_assembly(module))
 
 

@@ -1,0 +1,70 @@
+"""AMX: the generated products are assembled for a CPU that has it, and run on emulated tiles."""
+
+from __future__ import annotations
+
+import platform
+
+import numpy as np
+import pytest
+from nets import dense
+from plain_run import same_bits
+from test_bf16 import form_of
+from tile_steps import EmulatedTiles, assembly_of, counts, ir_of, recorded, run_here, run_plain
+
+from instjit.kernels import amx, units
+from instjit.kernels.bf16 import PARTS
+from instjit.kernels.packing import aligned_floats
+
+pytestmark = pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="LLVM here may lack the x86 target"
+)
+WEIGHT_TILES = {"bf16": 1, "bf16x3": 2, "bf16x6": 3}
+WORD_TILES = {"bf16": 1, "bf16x3": 2, "bf16x6": 4}
+PRODUCTS = {"bf16": 1, "bf16x3": 3, "bf16x6": 6}
+
+
+@pytest.mark.parametrize("vectors", [1, 2])
+@pytest.mark.parametrize("precision", PARTS)
+def test_a_product_is_the_fewest_instructions_on_tiles(precision, vectors) -> None:
+    """33 outputs: code for a pair of tiles of weights, and for one. All in a loop over k."""
+    form = form_of(dense(64, 33), "amx", precision, vectors)
+    assert counts(assembly_of(ir_of(form), optimised=False)) == {
+        "ldtilecfg": 1,
+        "tdpbf16ps": (2 + 1) * vectors * PRODUCTS[precision],
+        "tileloadd": (2 + 1) * WEIGHT_TILES[precision] + 2 * vectors * WORD_TILES[precision],
+        "tilerelease": 1,
+        "tilestored": (2 + 1) * vectors,
+        "tilezero": (2 + 1) * vectors,
+    }
+
+
+@pytest.mark.parametrize("precision", PARTS)
+def test_no_tile_is_spilled(precision) -> None:
+    form = form_of(dense(250, 300, 200), "amx", precision)
+    found = counts(assembly_of(ir_of(form), optimised=True))
+    assert (
+        found["tilestored"] == found["tilezero"] == 2 * (4 + 2)
+    )  # 300 and 200 outputs: 32 a time, then 12 and 8
+    assert found["ldtilecfg"] == 1
+    assert found["tileloadd"] <= 2 * found["tdpbf16ps"]
+
+
+@pytest.mark.skipif(units.matrix_unit() is None, reason="this CPU cannot convert to bfloat16")
+@pytest.mark.parametrize("vectors", [1, 2])
+@pytest.mark.parametrize("precision", PARTS)
+def test_the_code_on_emulated_tiles_has_the_bits_of_the_plain_text(
+    precision, vectors, monkeypatch
+) -> None:
+    form = form_of(dense(33, 47, 64, 17), "amx", precision, vectors)
+    s = aligned_floats(form.scratch)[: form.scratch].reshape(-1, form.lanes)
+    s[:] = np.nan
+    s[:33] = np.random.default_rng(0).standard_normal((33, form.lanes))
+    wanted = s.copy()
+    run_plain(form, wanted)
+    monkeypatch.setattr(amx, "Tiles", EmulatedTiles)
+    run_here(ir_of(form), s, form.k, form.n)
+    kept = [spec for kind, spec in recorded(form) if kind == "product" and spec.kept]
+    assert [spec.outputs for spec in kept] == [17]
+    at = slice(kept[0].target, kept[0].target + 17)
+    assert same_bits(s[at], wanted[at])
+    assert np.isfinite(s[at]).all()
