@@ -239,6 +239,7 @@ def test_json_of_labels(folder, capsys):
         "rows": 37,
         "columns": ["y0", "y1"],
         "output": None,
+        "precision": "float32",
         "expected": {
             "kind": "labels",
             "rows": 37,

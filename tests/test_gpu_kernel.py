@@ -157,8 +157,9 @@ def test_dump_prints_the_text_and_nothing_else(tmp_path, capsys) -> None:
         (["--target", "cuda-source", "--cc", "90"], "--cc is for --target ptx"),
         (["--target", "cuda-source", "--level", "avx2"], "--level is not for"),
         (["--cc", "90"], "--cc is for --target ptx"),
-        (["--precision", "bf16"], "--precision is for --target cuda-source and ptx"),
-        (["--target", "asm", "--precision", "tf32"], "not asm"),
+        (["--precision", "tf32"], "'tf32' is not offered"),
+        (["--target", "asm", "--precision", "tf32"], "'tf32' is not offered"),
+        (["--target", "ptx", "--precision", "bf16x6"], "'bf16x6' is not offered"),
     ],
 )
 def test_dump_refuses_what_does_not_go_together(tmp_path, capsys, words, said) -> None:

@@ -11,7 +11,7 @@ from llvmlite import ir
 
 from instjit.kernels import amx, build, native
 from instjit.kernels.located import CONSTRUCTORS
-from instjit.kernels.simd import I32, I64, i64, loop
+from instjit.kernels.simd import I32, i64, loop
 from instjit.kernels.specs import ProductSpec, SplitSpec
 from instjit.kernels.tile import TileSchedule
 from instjit.variant import Compiled
@@ -108,11 +108,8 @@ def recorded(form: Compiled) -> list[tuple[str, SplitSpec | ProductSpec]]:
         "split": lambda **fields: found.append(("split", SplitSpec(**fields))),
         "product": lambda **fields: found.append(("product", ProductSpec(**fields))),
     }
-    others = dict.fromkeys(
-        ("gemm", "elementwise", "reduce", "lookup", "columns_in", "columns_out")
-        + ("part_in", "part_out"),
-        lambda **fields: None,
-    )
+    names_of_others = "gemm elementwise reduce lookup columns_in columns_out part_in part_out"
+    others = dict.fromkeys(names_of_others.split(), lambda **fields: None)
     exec(form.source.text, {**CONSTRUCTORS, **others, **names})
     return found
 

@@ -30,6 +30,15 @@ def add_level(parser: argparse._ActionsContainer, what: str) -> None:
     parser.add_argument("--level", choices=LEVELS, help=f"{what} (default: what this CPU has)")
 
 
+def precision(text: str) -> str:
+    """A precision by name, or ``auto:`` and a budget, which ``instjit.compile`` looks at."""
+    names = ("float32", "bf16x6", "bf16x3", "bf16")
+    if text not in names and not text.startswith("auto:"):
+        known = ", ".join(names)
+        raise argparse.ArgumentTypeError(f"expected one of {known} or auto:1e-5, got {text!r}")
+    return text
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     number = int(text) if text.isascii() and text.isdigit() else 0

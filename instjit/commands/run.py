@@ -10,6 +10,7 @@ from instjit.commands.arguments import (
     add_limits,
     add_model,
     positive,
+    precision,
     share,
     span,
     tolerance,
@@ -35,10 +36,10 @@ compare; without a bound any other accuracy is good. Outputs are written all
 the same. --rows selects rows of both files.
 
 --json prints one object: model (digest), rows, columns (names of the outputs),
-output (path or null), seconds (compile, run) and expected, which is null, or
-kind "labels", rows, right, accuracy (null of 0 rows), bound (--min-accuracy or
-null), passed, or kind "outputs", rows, largest_error (null when infinite or of
-0 rows), row and column of it, tolerance, passed.
+output (path or null), precision, seconds (compile, run) and expected, which is
+null, or kind "labels", rows, right, accuracy (null of 0 rows), bound
+(--min-accuracy or null), passed, or kind "outputs", rows, largest_error (null
+when infinite or of 0 rows), row and column of it, tolerance, passed.
 """
 EXAMPLE = "instjit run examples/digits/digits.json -i examples/digits/rows.csv -o outputs.npy"
 
@@ -59,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     machine = parser.add_argument_group("machine")
     machine.add_argument("--threads", type=positive, metavar="N", help="at most N threads")
     add_level(machine, "instruction set")
+    what = (
+        "how wide products are computed: float32, bf16x6, bf16x3, bf16, or auto:1e-5 for the "
+        "fastest within 1e-5 of float64 on the model's validation rows (default: float32)"
+    )
+    machine.add_argument("--precision", type=precision, default="float32", metavar="P", help=what)
     what = "memory of a chunk (default 64 MiB)"
     machine.add_argument("--chunk-bytes", type=positive, metavar="N", help=what)
     add_limits(parser)

@@ -43,8 +43,10 @@ def _passed(args: argparse.Namespace, result: Accuracy | LargestError) -> bool:
 def _timing(args: argparse.Namespace, outcome: Outcome) -> str:
     rate = outcome.rows / outcome.run_seconds if outcome.run_seconds > 0 else 0.0
     where = f" -> {args.output}" if args.output not in (None, "-") else ""
+    precision = outcome.kernel.precision
+    worked_out = "" if precision == "float32" else f" in {precision}"
     return (
-        f"{count(outcome.rows, 'row')}{where} in {outcome.run_seconds:.3g} s "
+        f"{count(outcome.rows, 'row')}{where}{worked_out} in {outcome.run_seconds:.3g} s "
         f"({rate:,.0f} a second), compiled in {outcome.compile_seconds:.2g} s"
     )
 
@@ -67,6 +69,7 @@ def _summary(args: argparse.Namespace, outcome: Outcome, passed: bool) -> dict[s
         "rows": outcome.rows,
         "columns": outcome.names,
         "output": args.output,
+        "precision": outcome.kernel.precision,
         "seconds": {"compile": outcome.compile_seconds, "run": outcome.run_seconds},
         "expected": None if outcome.result is None else _compared(args, outcome.result, passed),
     }

@@ -71,7 +71,8 @@ def run(args: argparse.Namespace) -> Outcome:
         rows = _open_input(stack, args, model, chunk_bytes)
         feed = _open_expected(stack, args, len(names), chunk_bytes)
         begin = time.perf_counter()
-        kernel = instjit.compile(model, threads=args.threads, level=args.level, limits=limits)
+        options = {"threads": args.threads, "level": args.level, "precision": args.precision}
+        kernel = instjit.compile(model, limits=limits, **options)
         compiled = time.perf_counter()
         preview = Preview(names, args.rows[0]) if _wants_preview(args) else None
         writer = (
