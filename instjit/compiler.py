@@ -88,7 +88,7 @@ def compile(
         For "cuda" also "bf16x3", "bf16" and "tf32": products of at least 8 outputs and 16 inputs
         are worked out on tensor cores, with float32 sums, and everything else in float32.
         For "cpu" also "bf16", on AMX or avx512_bf16, and "bf16x3" and "bf16x6", on AMX: so are
-        products of at least 16 outputs and 32 inputs of a batch; ``row``, ``single`` and ``inline``
+        products of at least 16 outputs and 16 inputs of a batch; ``row``, ``single`` and ``inline``
         are float32.
         Relative to the outputs, errors are near 1e-7 (bf16x6), 1e-5 (bf16x3), 1e-3 (tf32) and 1e-2
         (bf16) at most, except that bf16x3 and bf16x6 may make NaN of an infinity and all but tf32

@@ -17,8 +17,9 @@ from instjit.kernels.bf16 import PARTS, PRODUCTS, Floats, Products, Words, paire
 from instjit.kernels.packing import block_floats, pack_gemm
 from instjit.program import Gemm, Step
 
-OUTPUTS, DEPTH = 16, 32
-"""Narrower or shallower products stay float32: they would be mostly padding."""
+OUTPUTS, DEPTH = 16, 16
+"""Narrower or shallower products stay float32: they would be mostly padding. On avx512_bf16 layers
+of 16 by 16 take 0.7 of float32's time, of 8 by 8 0.8, of 128 by 128 0.52."""
 
 SIDE = 16
 """Rows of a tile, and words in a row of it."""

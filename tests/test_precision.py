@@ -25,10 +25,11 @@ here = pytest.mark.skipif(units.matrix_unit() is None, reason="this CPU has no u
 
 @pytest.fixture
 def unit(monkeypatch):
-    """Pretend that the machine has a unit; nothing may be compiled then."""
+    """Pretend that the machine has AVX-512 and a unit, for which nothing may be compiled then."""
 
     def pretend(name: str | None) -> None:
         monkeypatch.setattr(units, "matrix_unit", lambda: name)
+        monkeypatch.setattr(target, "detect", lambda: LEVELS["avx512"])
 
     return pretend
 
