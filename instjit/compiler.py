@@ -18,7 +18,7 @@ from instjit.kernels.target import Level
 from instjit.load import load
 from instjit.lower import lower
 from instjit.model import Model
-from instjit.passes import PASSES, Pass
+from instjit.passes import PASSES, Pass, apply
 from instjit.progress import announced
 from instjit.validate import check
 
@@ -141,7 +141,10 @@ def compile(
         return kernel
 
     with announced("instjit: compiling ..."):
-        kernel = made(precision) if budget is None else _auto(budget, model, sample, blocking, made)
+        if budget is None:
+            kernel = made(precision)
+        else:
+            kernel = _auto(budget, model, sample, blocking, passes, made)
         kernel.warm(forms)
     return kernel
 
@@ -158,11 +161,17 @@ def _checked_precision(target: str, precision: str, sample: Any) -> float | None
 
 
 def _auto(
-    budget: float, model: Model, sample: Any, level: Level, made: Callable[[str], Kernel]
+    budget: float,
+    model: Model,
+    sample: Any,
+    level: Level,
+    passes: tuple[Pass, ...],
+    made: Callable[[str], Kernel],
 ) -> Kernel:
     """Tries what makes a difference to the model on this machine, then float32."""
     rows = sample_of(model, sample)
-    narrowed = units.precisions(level) if any(map(wide_step, lower(model).steps)) else ()
+    steps = apply(lower(model), passes).steps
+    narrowed = units.precisions(level) if any(map(wide_step, steps)) else ()
     return fastest_within(budget, rows, (*narrowed, "float32"), made)
 
 
