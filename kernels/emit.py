@@ -124,6 +124,9 @@ class _Writer:
         plan: Plan | None,
     ) -> None:
         self.products = plan.products if plan else {}
+        self.straight = plan.straight if plan else None
+        self.made_before = plan.straight[0] if plan and plan.straight else None
+        self.taken = plan.taken if plan else program.loads
         self.on_tiles = plan is not None and plan.multiplier.unit == "amx"
         self.program = program
         self.places = places
@@ -150,8 +153,11 @@ class _Writer:
             else:
                 yield f"step{number} = {self._call(number, step)}"
         taken, given = self._columns(self.program.loads), self._columns(self.program.stores)
+        whole = self._columns(self.taken)
         yield "# rows of the caller's arrays"
-        yield f"take = columns_in(width={self.program.width_in}, columns={taken})"
+        yield f"take = columns_in(width={self.program.width_in}, columns={whole})"
+        if self.straight:
+            yield f"take_words = {self._words(*self.straight)}"
         yield f"take_part = part_in(width={self.program.width_in}, columns={taken})"
         yield f"give = columns_out(width={self.program.width_out}, columns={given})"
         yield f"give_part = part_out(width={self.program.width_out}, columns={given})"
@@ -205,6 +211,14 @@ class _Writer:
             f"target={self._at(step.target)}, weights={self.places.blocks[step.weights]}, "
             f"value={self._value(step.epilogue)}, {form}, sums={pairing.sums}, "
             f"following={pairing.following}, kept={pairing.kept}{self._ahead(number)})"
+        )
+
+    def _words(self, number: int, column: int) -> str:
+        pairing, step = self.products[number], self.program.steps[number]
+        count = step.source.count if isinstance(step, Gemm) else 0
+        return (
+            f"words_in(width={self.program.width_in}, column={column}, count={count}, "
+            f"target={pairing.pairs}, {pairing.form})"
         )
 
     def _lookup(self, step: Lookup) -> str:
@@ -269,7 +283,7 @@ class _Writer:
                 yield f"{indent}steps{start}(s, k, n, {fetched})"
 
     def _step(self, indent: str, number: int, fetched: str) -> Iterable[str]:
-        if number in self.products and self.products[number].split:
+        if number in self.products and self.products[number].split and number != self.made_before:
             yield f"{indent}split{number}(s, k, n)"
         yield f"{indent}step{number}({self._arguments(number, fetched)})"
 
@@ -299,8 +313,12 @@ class _Writer:
         yield f"                row = rows - {lanes}"
         yield f"        if count == {lanes}:"
         yield "            take(x, row, s)"
+        if self.straight:
+            yield "            take_words(x, row, s)"
         yield "        else:"
         yield f"            take_part(x, row, count, 0, {self.program.width_in}, s)"
+        if self.straight:
+            yield f"            split{self.straight[0]}(s, k, n)"
         fetched = "0, 0"
         if self.ahead:
             fetched = "next_x, next_y"

@@ -7,7 +7,7 @@ so twenty equal layers are compiled once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -31,10 +31,12 @@ from instjit.kernels.specs import (
     ReduceSpec,
     SplitSpec,
     StepSpec,
+    WordsSpec,
 )
 from instjit.kernels.split import write_split
 from instjit.kernels.target import Level
 from instjit.kernels.tile import TileSchedule
+from instjit.kernels.words import write_words
 
 Schedule: TypeAlias = "TileSchedule | RowSchedule"
 FLOATS = FLOAT.as_pointer()
@@ -63,8 +65,9 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
         "elementwise": lambda **fields: _step(schedule, "map", MapSpec(**fields)),
         "reduce": lambda **fields: _step(schedule, "reduce", ReduceSpec(**fields)),
         "lookup": lambda **fields: _step(schedule, "lookup", LookupSpec(**fields)),
-        "columns_in": lambda **fields: _columns(schedule, "load", ColumnsSpec(**fields)),
-        "columns_out": lambda **fields: _columns(schedule, "store", ColumnsSpec(**fields)),
+        "columns_in": lambda **fields: _columns(schedule, schedule.load, ColumnsSpec(**fields)),
+        "columns_out": lambda **fields: _columns(schedule, schedule.store, ColumnsSpec(**fields)),
+        "words_in": lambda **fields: _columns(schedule, _words(schedule), WordsSpec(**fields)),
         "part_in": lambda **fields: _part(schedule, ColumnsSpec(**fields), storing=False),
         "part_out": lambda **fields: _part(schedule, ColumnsSpec(**fields), storing=True),
         "stack": _stack,
@@ -154,12 +157,22 @@ def _numbered(value: Located, seen: dict[Place, int]) -> Located:
     return value
 
 
-def _columns(schedule: Schedule, kind: str, spec: ColumnsSpec) -> Any:
+def _words(schedule: Schedule) -> Callable[[Builder, WordsSpec, IRValue, list[IRValue]], None]:
+    return lambda builder, spec, rows, places: write_words(
+        builder, schedule.level, spec, rows, *places
+    )
+
+
+def _columns(
+    schedule: Schedule,
+    write: Callable[[Builder, Any, IRValue, list[IRValue]], None],
+    spec: ColumnsSpec | WordsSpec,
+) -> Any:
     """``f(rows, row, s)`` for all rows of a tile from ``row``."""
 
     @intrinsic
     def move(typing: Any, rows: Any, row: Any, s: Any) -> Any:
-        _check_rows(rows, writing=kind == "store")
+        _check_rows(rows, writing=write == schedule.store)
         signature = types.void(rows, types.int64, s)
 
         def codegen(
@@ -170,7 +183,7 @@ def _columns(schedule: Schedule, kind: str, spec: ColumnsSpec) -> Any:
             places = [
                 _place(builder, {"s": s}, schedule.lanes, area, at) for area, at in spec.operands()
             ]
-            getattr(schedule, kind)(builder, spec, data, places)
+            write(builder, spec, data, places)
             return context.get_dummy_value()
 
         return signature, codegen

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from instjit.errors import CompileError, Problem
 from instjit.kernels.multiplier import DEPTH, MACRO, OUTPUTS, Multiplier, wide_step
-from instjit.program import Gemm, Program, Step, View, step_reads
+from instjit.program import Column, Gemm, Program, Step, View, step_reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,27 @@ class Pairing:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What multiplies, the wide products by number of step, and slots after the program's own."""
+    """How a program multiplies.
+
+    Attributes
+    ----------
+    multiplier
+        What multiplies wide products.
+    products
+        They, by number of step.
+    slots
+        Slots of scratch after the program's own.
+    straight
+        Number of the product whose words are made of the caller's rows, and the first column.
+    taken
+        Columns of the caller's rows that go into slots, where all rows of a tile are there.
+    """
 
     multiplier: Multiplier
     products: dict[int, Pairing]
     slots: int
+    straight: tuple[int, int] | None
+    taken: tuple[Column, ...]
 
 
 def plan(program: Program, multiplier: Multiplier) -> Plan:
@@ -66,7 +82,28 @@ def plan(program: Program, multiplier: Multiplier) -> Plan:
         raise CompileError(Problem("Unsupported", sentence))
     area = max(map(multiplier.slots, sources))
     products = _products(program, multiplier, area)
-    return Plan(multiplier, products, 2 * area + (MACRO if multiplier.unit == "amx" else 0))
+    slots = 2 * area + (MACRO if multiplier.unit == "amx" else 0)
+    straight, taken = _straight(program, products)
+    return Plan(multiplier, products, slots, straight, taken)
+
+
+def _straight(
+    program: Program, products: dict[int, Pairing]
+) -> tuple[tuple[int, int] | None, tuple[Column, ...]]:
+    """Whether the first wide product's source is just columns of the input, and what else is read.
+
+    Later ones would find the words overwritten.
+    """
+    number = min(products)
+    source = step_reads(program.steps[number])[0]
+    users = {number} | {other for other, pairing in products.items() if not pairing.split}
+    before = program.steps[:number]
+    for column in program.loads:
+        if column.view == source and not any(_overwrites(program, s, source) for s in before):
+            others = tuple(other for other in program.loads if other != column)
+            taken = program.loads if _read_besides(program, source, users) else others
+            return (number, column.first), taken
+    return None, program.loads
 
 
 def _products(program: Program, multiplier: Multiplier, area: int) -> dict[int, Pairing]:
@@ -101,12 +138,16 @@ def _next_takes_all(program: Program, number: int) -> bool:
 
 def _read(program: Program, number: int) -> bool:
     """Whether anything but the next step's product reads what a step makes."""
-    target = program.steps[number].target
+    return _read_besides(program, program.steps[number].target, {number + 1})
+
+
+def _read_besides(program: Program, view: View, products: set[int]) -> bool:
+    """Whether anything but these products, which take its words, reads a view."""
     views = [column.view for column in program.stores]
     for other, step in enumerate(program.steps):
         seen = step_reads(step)
-        views += seen[1:] if other == number + 1 else seen
-    return any(view.overlaps(target) for view in views)
+        views += seen[1:] if other in products else seen
+    return any(each.overlaps(view) for each in views)
 
 
 def _overwrites(program: Program, step: Step, view: View) -> bool:

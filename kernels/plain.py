@@ -13,7 +13,7 @@ import numpy as np
 from instjit.arithmetic import NumpyArithmetic
 from instjit.kernels.located import CONSTRUCTORS, Located, Place, evaluate
 from instjit.kernels.packing import DIRECTORY, Floats, Integers, narrow, padded, panels
-from instjit.kernels.plain_product import product_step, split_step
+from instjit.kernels.plain_product import product_step, split_step, words_step
 from instjit.kernels.specs import (
     ColumnsSpec,
     GemmSpec,
@@ -22,6 +22,7 @@ from instjit.kernels.specs import (
     ProductSpec,
     ReduceSpec,
     SplitSpec,
+    WordsSpec,
 )
 from instjit.kernels.target import Level
 from instjit.summation import maximum_of, product, sum_of
@@ -44,6 +45,7 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
         "lookup": lambda **fields: _lookup(LookupSpec(**fields)),
         "columns_in": lambda **fields: _take(ColumnsSpec(**fields), lanes),
         "columns_out": lambda **fields: _give(ColumnsSpec(**fields), lanes),
+        "words_in": lambda **fields: words_step(WordsSpec(**fields), lanes),
         "part_in": lambda **fields: _take_part(ColumnsSpec(**fields)),
         "part_out": lambda **fields: _give_part(ColumnsSpec(**fields)),
         "stack": lambda slots: lambda: _empty(slots, np.float32).reshape(slots, 1),

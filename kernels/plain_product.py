@@ -15,7 +15,7 @@ import numpy as np
 from instjit.kernels.bf16 import Floats, paired, split, unpaired
 from instjit.kernels.multiplier import MACRO, SIDE, tiles
 from instjit.kernels.packing import Integers, panels
-from instjit.kernels.specs import ProductSpec, SplitSpec
+from instjit.kernels.specs import ProductSpec, SplitSpec, WordsSpec
 
 Halved: TypeAlias = "tuple[Floats, Floats]"
 """The numbers of the lower and of the upper halves of words."""
@@ -28,6 +28,16 @@ def split_step(spec: SplitSpec) -> Callable[..., None]:
 
     def step(s: Floats, k: Floats, n: Integers) -> None:
         write_words(spec.multiplier, s[spec.source : spec.source + spec.count], s, spec.target)
+
+    return step
+
+
+def words_step(spec: WordsSpec, lanes: int) -> Callable[[Floats, int, Floats], None]:
+    """``f(x, row, s)``."""
+
+    def step(x: Floats, row: int, s: Floats) -> None:
+        held = x[row : row + lanes, spec.column : spec.column + spec.count]
+        write_words(spec.multiplier, np.ascontiguousarray(held.T), s, spec.target)
 
     return step
 

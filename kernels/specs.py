@@ -155,6 +155,27 @@ class ColumnsSpec:
         return tuple(("s", slot) for _, slot, _ in self.columns)
 
 
+@dataclass(frozen=True, slots=True)
+class WordsSpec:
+    """As ``SplitSpec``, of columns column .. column + count of the caller's rows of ``width``."""
+
+    width: int
+    column: int
+    count: int
+    target: int
+    precision: str
+    unit: str
+
+    @property
+    def multiplier(self) -> Multiplier:
+        """Whose words they are."""
+        return Multiplier(self.precision, self.unit)
+
+    def operands(self) -> tuple[tuple[str, int], ...]:
+        """Target."""
+        return (("s", self.target),)
+
+
 StepSpec: TypeAlias = "GemmSpec | SplitSpec | ProductSpec | MapSpec | ReduceSpec | LookupSpec"
 
 

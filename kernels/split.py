@@ -59,7 +59,7 @@ class PairWriter:
         """Vector v of pair number ``pair`` of the words at ``base``."""
         for part in range(self.parts):
             word = paired(self.builder, low, high)
-            self._store_word(base, pair, part, v, word)
+            self.store_word(base, pair, part, v, word)
             if part + 1 < self.parts:
                 left, right = unpaired(self.vector, word)
                 low, high = self.vector.sub(low, left), self.vector.sub(high, right)
@@ -70,9 +70,10 @@ class PairWriter:
         for pair in range(-(-count // 2), self.pairs):
             for part in range(self.parts):
                 for v in range(self.level.vectors):
-                    self._store_word(base, i64(pair), part, v, zero)
+                    self.store_word(base, i64(pair), part, v, zero)
 
-    def _store_word(self, base: IRValue, pair: IRValue, part: int, v: int, word: IRValue) -> None:
+    def store_word(self, base: IRValue, pair: IRValue, part: int, v: int, word: IRValue) -> None:
+        """Vector v of the words of one part."""
         slot = self.builder.add(pair, i64(part * self.pairs))
         at = self.builder.add(
             self.builder.mul(slot, i64(self.level.lanes)), i64(v * self.level.width)
@@ -108,15 +109,19 @@ def write_split(
 
 def paired(builder: Builder, low: IRValue, high: IRValue) -> IRValue:
     """A word for each lane, as float32: both numbers rounded, ``low`` in the lower half."""
-    kind = ir.FunctionType(HALVES, [FLOATS, FLOATS])
-    convert = declare(builder.module, kind, "llvm.x86.avx512bf16.cvtne2ps2bf16.512")
-    one_after_other = builder.call(convert, [high, low])
     lanes = [lane + half for lane in range(WIDTH) for half in (0, WIDTH)]
     shorts = ir.VectorType(ir.IntType(16), 2 * WIDTH)
-    held = builder.bitcast(one_after_other, shorts)
+    held = builder.bitcast(one_after_other(builder, low, high), shorts)
     order = ir.Constant(ir.VectorType(I32, 2 * WIDTH), lanes)
     mixed = builder.shuffle_vector(held, ir.Constant(shorts, ir.Undefined), order)
     return builder.bitcast(mixed, FLOATS)
+
+
+def one_after_other(builder: Builder, low: IRValue, high: IRValue) -> IRValue:
+    """Both vectors rounded to bfloat16, as ``bf16.rounded``: 16 of ``low``, then 16 of ``high``."""
+    kind = ir.FunctionType(HALVES, [FLOATS, FLOATS])
+    convert = declare(builder.module, kind, "llvm.x86.avx512bf16.cvtne2ps2bf16.512")
+    return builder.call(convert, [high, low])
 
 
 def unpaired(vector: VectorArithmetic, word: IRValue) -> tuple[IRValue, IRValue]:

@@ -108,7 +108,9 @@ def recorded(form: Compiled) -> list[tuple[str, SplitSpec | ProductSpec]]:
         "split": lambda **fields: found.append(("split", SplitSpec(**fields))),
         "product": lambda **fields: found.append(("product", ProductSpec(**fields))),
     }
-    names_of_others = "gemm elementwise reduce lookup columns_in columns_out part_in part_out"
+    names_of_others = (
+        "gemm elementwise reduce lookup columns_in columns_out part_in part_out words_in"
+    )
     others = dict.fromkeys(names_of_others.split(), lambda **fields: None)
     exec(form.source.text, {**CONSTRUCTORS, **others, **names})
     return found
