@@ -35,6 +35,25 @@ def form_of(
     return Compiled(model, ij.cost(model), level, variant, passes, Multiplier(precision, unit))
 
 
+def square(sizes, steps, inputs: int = 32) -> ij.Model:
+    """A model with one matrix of 32 by 32."""
+    weights = np.random.default_rng(7).normal(0, 0.2, (1, 32, 32))
+    return ij.Model(sizes, steps, weights, np.zeros((1, 32)), feature_size=inputs)
+
+
+def residual() -> ij.Model:
+    return square([32, 32, 32], [ij.Dot(0, 1, 0), ij.AddElementwiseBuffers((0, 1), 2)])
+
+
+def changed() -> ij.Model:
+    return square([32, 32], [ij.Activate(0, "RELU"), ij.Dot(0, 1, 0)])
+
+
+def joined() -> ij.Model:
+    copies = [ij.Copy(0, 2, 0), ij.Copy(1, 2, 16)]
+    return square([16, 16, 32, 32], [*copies, ij.Dot(2, 3, 0)])
+
+
 def rows_of(model, count: int) -> np.ndarray:
     return np.random.default_rng(count).standard_normal((count, model.input_size), np.float32)
 
@@ -147,6 +166,27 @@ def test_the_words_of_a_layer_are_made_by_the_one_before() -> None:
     assert "end_tiles()" in text
 
 
+@pytest.mark.parametrize(
+    ("model", "straight", "taken"),
+    [
+        (dense(33, 40, 17), True, "()"),
+        (dense(33, 15, 17, 20), False, "((0, 0, 33),)"),  # the first wide source is no input
+        (residual(), True, "((0, 0, 32),)"),
+        (changed(), False, "((0, 0, 32),)"),
+        (joined(), False, "((0, 0, 16), (16, 16, 16),)"),
+    ],
+    ids=["input", "inner", "read by another", "changed before", "two buffers"],
+)
+def test_the_words_of_columns_of_the_input_come_from_its_rows(model, straight, taken) -> None:
+    form = form_of(model, "amx", "bf16x6")
+    text = form.source.text
+    assert ("take_words(x, row, s)" in text) == straight
+    assert f"take = columns_in(width={model.input_size}, columns={taken})" in text
+    rows = rows_of(model, 40)
+    assert np.abs(run_tiles(form, rows) - reference.run64(model, rows)).max() < 1e-4
+    assert same_bits(run_tiles(form, rows)[:5], run_tiles(form, rows[:5]))
+
+
 def test_a_source_of_several_products_is_split_once() -> None:
     rng = np.random.default_rng(3)
     steps = [ij.Dot(0, 1, 0), ij.Dot(0, 2, 1), ij.AddElementwiseBuffers((1, 2), 3)]
@@ -178,7 +218,7 @@ def test_a_model_without_a_wide_product_is_refused(model) -> None:
     assert raised.value.kind == "Unsupported"
 
 
-@pytest.mark.parametrize("seeds", [range(150), range(150, 300)])
+@pytest.mark.parametrize("seeds", [range(90), range(90, 180)])
 def test_no_choice_of_passes_or_variant_changes_a_bit(seeds, monkeypatch) -> None:
     """Models with any product counted as wide."""
     monkeypatch.setattr(multiplier, "OUTPUTS", 5)  # as many as make no row-major block
@@ -194,4 +234,4 @@ def test_no_choice_of_passes_or_variant_changes_a_bit(seeds, monkeypatch) -> Non
             assert same_bits(outputs, run_tiles(form_of(model, unit, precision, passes=()), rows))
             whole = run_tiles(form_of(model, unit, precision, variant="slots"), rows)
             assert same_bits(outputs, whole[:, -model.output_size :])
-    assert tried > 10
+    assert tried > 5
