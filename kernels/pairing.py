@@ -124,7 +124,7 @@ def _products(program: Program, multiplier: Multiplier, area: int) -> dict[int, 
         if fused:
             held, at = step.target, 1 - at
         else:
-            held = None if _overwrites(program, step, step.source) else step.source
+            held = step.source  # which no Gemm overwrites
     return found
 
 

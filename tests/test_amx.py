@@ -6,6 +6,7 @@ import platform
 
 import numpy as np
 import pytest
+from llvmlite import ir
 from nets import dense
 from plain_run import same_bits
 from test_bf16 import form_of
@@ -36,6 +37,15 @@ def test_a_product_is_the_fewest_instructions_on_tiles(precision, vectors) -> No
         "tilestored": (2 + 1) * vectors,
         "tilezero": (2 + 1) * vectors,
     }
+
+
+def test_the_configuration_gives_eight_tiles_of_16_rows_of_64_bytes() -> None:
+    held = amx._configuration(ir.Module()).initializer.constant
+    raw = np.frombuffer(bytes(held), np.uint8)
+    assert raw[:2].tolist() == [1, 0]  # palette, first row
+    assert raw[16:32].view("<u2").tolist() == [64] * 8
+    assert raw[48:56].tolist() == [16] * 8
+    assert raw.sum() == 1 + 8 * 64 + 8 * 16
 
 
 @pytest.mark.parametrize("precision", PARTS)

@@ -198,6 +198,18 @@ def test_a_source_of_several_products_is_split_once() -> None:
     assert np.abs(run_tiles(form, rows) - reference.run64(model, rows)).max() < 1e-5
 
 
+@pytest.mark.parametrize("passes", [(), PASSES])
+def test_a_source_that_changes_is_split_again(passes) -> None:
+    halves = [ij.Copy(0, 2, 0), ij.Copy(1, 2, 16)]
+    steps = [*halves, ij.Dot(2, 3, 0), ij.Copy(0, 2, 16), ij.Dot(2, 4, 0)]
+    steps.append(ij.AddElementwiseBuffers((3, 4), 5))
+    model = square([16, 16, 32, 32, 32, 32], steps)
+    form = form_of(model, "amx", "bf16x6", passes=passes)
+    assert form.source.text.count(" = split(") == 2
+    rows = rows_of(model, 5)
+    assert np.abs(run_tiles(form, rows) - reference.run64(model, rows)).max() < 1e-5
+
+
 def test_values_that_something_else_reads_are_kept() -> None:
     rng = np.random.default_rng(4)
     steps = [ij.Dot(0, 1, 0), ij.Dot(1, 2, 1), ij.AddElementwiseBuffers((1, 2), 3)]
