@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from llvmlite import ir
 from nets import dense
-from plain_run import same_bits
+from plain_run import run_tiles, same_bits
 from test_bf16 import form_of
 from tile_steps import EmulatedTiles, assembly_of, counts, ir_of, recorded, run_here, run_plain
 
-from instjit.kernels import amx, units
+import instjit as ij
+from instjit import reference
+from instjit.kernels import amx, build, units
 from instjit.kernels.bf16 import PARTS
 from instjit.kernels.packing import aligned_floats
 
 pytestmark = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "AMD64"), reason="LLVM here may lack the x86 target"
 )
+ROOT = Path(__file__).parents[1]
 WEIGHT_TILES = {"bf16": 1, "bf16x3": 2, "bf16x6": 3}
 WORD_TILES = {"bf16": 1, "bf16x3": 2, "bf16x6": 4}
 PRODUCTS = {"bf16": 1, "bf16x3": 3, "bf16x6": 6}
@@ -78,3 +85,44 @@ def test_the_code_on_emulated_tiles_has_the_bits_of_the_plain_text(
     at = slice(kept[0].target, kept[0].target + 17)
     assert same_bits(s[at], wanted[at])
     assert np.isfinite(s[at]).all()
+
+
+@pytest.mark.skipif(units.matrix_unit() is None, reason="this CPU cannot convert to bfloat16")
+def test_a_kernel_on_emulated_tiles_is_within_its_budget(monkeypatch) -> None:
+    monkeypatch.setattr(units, "matrix_unit", lambda: "amx")
+    monkeypatch.setattr(amx, "Tiles", EmulatedTiles)  # one array: for one thread
+    monkeypatch.setattr(build, "_built", {})
+    model = dense(33, 40, 17)
+    rows = np.random.default_rng(0).standard_normal((77, 33), np.float32)
+    kernel = ij.compile(model, precision="auto:1e-5", sample=rows, threads=1, level="avx512")
+    assert kernel.precision == "bf16x3"
+    wanted = run_tiles(form_of(model, "amx", "bf16x3"), rows)
+    for count in (77, 32, 5):
+        assert same_bits(kernel.predict(rows[:count]), wanted[:count])
+    assert np.abs(wanted - reference.run64(model, rows)).max() <= 1e-5
+
+
+def test_numba_assembles_a_kernel_for_another_cpu() -> None:
+    """All of the text, on a CPU that cannot run it: nothing calls it."""
+    code = (
+        "from instjit.kernels import target, units\n"
+        "units.matrix_unit = lambda: 'amx'\n"
+        "from instjit import Kernel\n"
+        "from instjit.passes import PASSES\n"
+        "from nets import dense\n"
+        "kernel = Kernel(dense(64, 65, 33, 5), target.LEVELS['avx512'], None, PASSES, 'bf16x6')\n"
+        "print(kernel.dump('asm'))\n"
+    )
+    cpu = {"NUMBA_CPU_NAME": "sapphirerapids", "NUMBA_CPU_FEATURES": "+amx-tile,+amx-bf16"}
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **cpu, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = counts(done.stdout)
+    assert found["ldtilecfg"] == found["tilerelease"] == 1
+    assert found["tilestored"] == found["tilezero"]
+    assert found["tdpbf16ps"] >= 36

@@ -174,3 +174,8 @@ def test_a_wide_product_keeps_one_vector_of_lanes(monkeypatch) -> None:
     assert f"{detect().width} rows a tile" in kernel.source.text
     assert same_bits(kernel.predict(rows), reference.run(net, rows))
     assert same_bits(kernel.row(rows[3]), reference.run(net, rows)[3])
+
+
+def test_a_precision_keeps_tiles_however_wide_the_model() -> None:
+    assert fitted(LEVELS["avx512"], 10**7, 0.1).vectors == 0
+    assert fitted(LEVELS["avx512"], 10**7, 0.1, tiles=True).vectors == 1

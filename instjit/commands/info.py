@@ -10,7 +10,8 @@ adding to a bug report.
 
 --json prints one object: instjit, python, numba, llvmlite, numpy, orjson
 (versions), cpu (as LLVM calls it), level (instruction set), lanes (rows of a
-tile at that level), l2_bytes, threads (that this process may use) and
+tile at that level), bf16 (the unit that --precision uses: amx, avx512_bf16 or
+none), l2_bytes, threads (that this process may use) and
 threading_layer.
 """
 EXAMPLE = "instjit info --json"

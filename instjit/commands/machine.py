@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import instjit
 from instjit import threads
-from instjit.kernels import target
+from instjit.kernels import target, units
 
 
 def describe() -> dict[str, str | int]:
@@ -19,6 +19,7 @@ def describe() -> dict[str, str | int]:
         **{package: version(package) for package in ("numba", "llvmlite", "numpy", "orjson")},
         **target.describe(),
         "lanes": level.lanes,
+        "bf16": units.matrix_unit() or "none",
         "l2_bytes": target.cache_bytes(),
         "threads": threads.available(),
         "threading_layer": threads.layer(),
