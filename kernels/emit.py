@@ -125,7 +125,6 @@ class _Writer:
     ) -> None:
         self.products = plan.products if plan else {}
         self.straight = plan.straight if plan else None
-        self.made_before = plan.straight[0] if plan and plan.straight else None
         self.taken = plan.taken if plan else program.loads
         self.on_tiles = plan is not None and plan.multiplier.unit == "amx"
         self.program = program
@@ -213,9 +212,8 @@ class _Writer:
             f"following={pairing.following}, kept={pairing.kept}{self._ahead(number)})"
         )
 
-    def _words(self, number: int, column: int) -> str:
-        pairing, step = self.products[number], self.program.steps[number]
-        count = step.source.count if isinstance(step, Gemm) else 0
+    def _words(self, number: int, column: int, count: int) -> str:
+        pairing = self.products[number]
         return (
             f"words_in(width={self.program.width_in}, column={column}, count={count}, "
             f"target={pairing.pairs}, {pairing.form})"
@@ -283,7 +281,8 @@ class _Writer:
                 yield f"{indent}steps{start}(s, k, n, {fetched})"
 
     def _step(self, indent: str, number: int, fetched: str) -> Iterable[str]:
-        if number in self.products and self.products[number].split and number != self.made_before:
+        done = self.straight and self.straight[0] == number  # before the first step
+        if number in self.products and self.products[number].split and not done:
             yield f"{indent}split{number}(s, k, n)"
         yield f"{indent}step{number}({self._arguments(number, fetched)})"
 

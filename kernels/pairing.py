@@ -1,4 +1,4 @@
-"""Where the words of wide products lie in scratch, which split makes them, and what goes unsaid."""
+"""Where the words of wide products lie in scratch, which steps make them, what is left out."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ class Plan:
     slots
         Slots of scratch after the program's own.
     straight
-        Number of the product whose words are made of the caller's rows, and the first column.
+        Number of the product whose words are made of the caller's rows, their first column and
+        count.
     taken
         Columns of the caller's rows that go into slots, where all rows of a tile are there.
     """
@@ -61,7 +62,7 @@ class Plan:
     multiplier: Multiplier
     products: dict[int, Pairing]
     slots: int
-    straight: tuple[int, int] | None
+    straight: tuple[int, int, int] | None
     taken: tuple[Column, ...]
 
 
@@ -89,7 +90,7 @@ def plan(program: Program, multiplier: Multiplier) -> Plan:
 
 def _straight(
     program: Program, products: dict[int, Pairing]
-) -> tuple[tuple[int, int] | None, tuple[Column, ...]]:
+) -> tuple[tuple[int, int, int] | None, tuple[Column, ...]]:
     """Whether the first wide product's source is just columns of the input, and what else is read.
 
     Later ones would find the words overwritten.
@@ -102,7 +103,7 @@ def _straight(
         if column.view == source and not any(_overwrites(program, s, source) for s in before):
             others = tuple(other for other in program.loads if other != column)
             taken = program.loads if _read_besides(program, source, users) else others
-            return (number, column.first), taken
+            return (number, column.first, source.count), taken
     return None, program.loads
 
 

@@ -72,8 +72,8 @@ def _refusal(precision: str, level: Level) -> str:
     if level.name != "avx512":
         return f'{asked} is for level avx512, not {level.name}: take precision "float32"'
     return (
-        f"{asked} needs AMX, this CPU has {unit}, where it would take longer than float32: take "
-        'precision "bf16" or "float32"'
+        f"{asked} needs AMX, this machine grants {unit}, where it would take longer than float32: "
+        'take precision "bf16" or "float32"'
     )
 
 

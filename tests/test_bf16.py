@@ -187,6 +187,10 @@ def test_the_words_of_columns_of_the_input_come_from_its_rows(model, straight, t
     assert same_bits(run_tiles(form, rows)[:5], run_tiles(form, rows[:5]))
 
 
+def test_the_text_of_a_precision_stays_as_it_is(golden) -> None:
+    golden("source/amx-bf16x3.py.txt", form_of(dense(40, 33, 17), "amx", "bf16x3").source.text)
+
+
 def test_a_source_of_several_products_is_split_once() -> None:
     rng = np.random.default_rng(3)
     steps = [ij.Dot(0, 1, 0), ij.Dot(0, 2, 1), ij.AddElementwiseBuffers((1, 2), 3)]
