@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from typing import Literal as OneOf
 
-import numpy as np
-
 from instjit import launch
 from instjit import threads as thread_count
 from instjit.arithmetic import FloatArray
 from instjit.cost import Cost, cost
 from instjit.counted import whole
 from instjit.errors import InputError, Problem
+from instjit.inplace import flat_rows, is_rows, output
 from instjit.inputs import as_line, as_rows
 from instjit.kernels import units
 from instjit.kernels.emit import Source
@@ -28,8 +27,6 @@ from instjit.variant import Compiled
 
 if TYPE_CHECKING:
     from instjit.kernels.direct import Direct
-
-FLOAT32 = np.dtype(np.float32)
 
 
 class Kernel:
@@ -174,8 +171,8 @@ class Kernel:
                 return done
         usable = usable or self._threads
         start, stop = (0, self.output_size) if slots is None else self._checked_slots(slots)
-        rows = X if _is_rows(X, self.input_size) else as_rows(self.model, X)
-        result = _output(out, (len(rows), stop - start))
+        rows = X if is_rows(X, self.input_size) else as_rows(self.model, X)
+        result = output(out, (len(rows), stop - start))
         form = self._variant("output" if slots is None else "slots")
         launch.run_batch(form, rows, result, start, stop, usable)
         return result
@@ -204,7 +201,7 @@ class Kernel:
         if done is not None:
             return done
         line = as_line(self.model, x)
-        result = _output(out, (self.output_size,))
+        result = output(out, (self.output_size,))
         if direct.row(line, result) is None:
             launch.run_batch(self._row_variant(), line[None], result[None], 0, self.output_size, 1)
         return result
@@ -233,7 +230,7 @@ class Kernel:
             ComputationBufferTooSmall, OutputMismatch, InvalidThreadCount.
         """
         usable = thread_count.checked(threads, self._threads)
-        flat = _flat_rows(buffer, self.required_memory)
+        flat = flat_rows(buffer, self.required_memory)
         launch.run_batch(self._variant("buffer"), flat, flat, 0, self.required_memory, usable)
         return buffer
 
@@ -385,38 +382,3 @@ class Kernel:
             fields = {"start": start, "end": stop, "buffer_size": self.required_memory}
             raise InputError(Problem("SliceRangeOutOfBounds", sentence, fields=fields))
         return start, stop
-
-
-def _is_rows(X: Any, width: int) -> bool:
-    """Whether X can be read in place as it is: the quick answer to the usual case."""
-    if type(X) is not np.ndarray or X.dtype is not FLOAT32 or X.ndim != 2:
-        return False
-    return X.shape[1] == width and X.flags.c_contiguous and X.flags.aligned
-
-
-def _flat_rows(buffer: Any, width: int) -> FloatArray:
-    """Flat buffers as (rows, width); that of a single row may be longer."""
-    if not isinstance(buffer, np.ndarray) or buffer.ndim not in (1, 2):
-        got = f"{type(buffer).__name__} of {np.ndim(buffer)} dimensions"
-        sentence = f"the buffer must be a float32 array of (rows, {width}) or ({width},), got {got}"
-        raise InputError(Problem("OutputMismatch", sentence))
-    if buffer.shape[-1] < width:
-        sentence = f"the buffer has {buffer.shape[-1]} slots a row, the model needs {width}"
-        fields = {"buffer_size": buffer.shape[-1], "required_size": width}
-        raise InputError(Problem("ComputationBufferTooSmall", sentence, fields=fields))
-    flat = buffer[None, :width] if buffer.ndim == 1 else buffer
-    return _output(flat, (len(flat), width), "the buffer")
-
-
-def _output(out: Any, shape: tuple[int, ...], name: str = "out") -> FloatArray:
-    """``out`` when it can be written to as it is, a new array for None."""
-    if out is None:
-        return np.empty(shape, np.float32)
-    wanted = f"{name} must be a writable C-contiguous float32 array of shape {shape}"
-    if not isinstance(out, np.ndarray):
-        raise InputError(Problem("OutputMismatch", f"{wanted}, got {type(out).__name__}"))
-    if out.dtype != np.float32 or out.shape != shape or not out.flags.carray:
-        kind = "" if out.flags.carray else ", not C-contiguous and writable"
-        sentence = f"{wanted}, got {out.dtype} {out.shape}{kind}"
-        raise InputError(Problem("OutputMismatch", sentence))
-    return out

@@ -34,7 +34,7 @@ LAYERS = (
     {"functions", "program", "arrays", "slot_set"},
     {"summation"},
     {"model", "ops", "cost", "lower"},
-    {"inputs", "graph"},
+    {"inputs", "inplace", "graph"},
     {"reference", "formats", "passes", "content"},
     {"validation_rows", "table"},
     {"validate"},
