@@ -18,6 +18,7 @@ ROWS, TINY_ROWS = 1000, 5  # no multiple of any tile
 PACKED_ROWS = 32  # rows of each model in the launch of all packed models
 WIDTHS: tuple[tuple[int, ...], ...] = (
     (4, 16, 2), (8, 32, 4), (20, 64, 32, 1), (33, 65, 7), (40, 300, 32, 2), (250, 300, 200),
+    (100, 16, 3),
 )  # fmt: skip
 TINY_WIDTHS = ((3, 5, 2), (4, 6, 3))
 

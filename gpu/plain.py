@@ -171,27 +171,34 @@ def shr(i: Int, n: int) -> Int:
 
 def load2(array: Floats, place: int) -> Floats:
     """Two numbers side by side, from an even place on."""
-    return array[place : place + 2].copy()
+    return array[_vector(place, 2)].copy()
 
 
 def load4(array: Floats, place: int) -> Floats:
     """Four numbers side by side, from a multiple of four on."""
-    return array[place : place + 4].copy()
+    return array[_vector(place, 4)].copy()
 
 
 def store2(array: Floats, place: int, a: Float, b: Float) -> None:
     """Two numbers to places side by side, from an even one on."""
-    array[place : place + 2] = a, b
+    array[_vector(place, 2)] = a, b
 
 
 def store4(array: Floats, place: int, a: Float, b: Float, c: Float, d: Float) -> None:
     """Four numbers to places side by side, from a multiple of four on."""
-    array[place : place + 4] = a, b, c, d
+    array[_vector(place, 4)] = a, b, c, d
 
 
 def copy4(to: Floats, place: int, array: Floats, start: int) -> None:
     """Begin to copy four numbers, both places being multiples of four."""
-    to[place : place + 4] = array[start : start + 4]
+    to[_vector(place, 4)] = array[_vector(start, 4)]
+
+
+def _vector(place: int, count: int) -> slice:
+    """The numbers side by side; ValueError where a GPU would report a misaligned address."""
+    if place % count:
+        raise ValueError(f"{count} numbers side by side cannot start at place {place}")
+    return slice(place, place + count)
 
 
 def await_copies() -> None:

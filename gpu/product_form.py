@@ -15,7 +15,7 @@ from instjit.functions import FUNCTIONS
 from instjit.gpu.layout import weights_at
 from instjit.gpu.text import function_text
 from instjit.gpu.thread_form import assigned, folded, indented, sum_name
-from instjit.gpu.tile import VECTOR, row_floats, shared_out, weights_stride
+from instjit.gpu.tile import VECTOR, row_floats, shared_out
 from instjit.gpu.values import functions_of, plus, times
 from instjit.program import Gemm, chains, reads
 
@@ -51,7 +51,7 @@ class Product:
             self.unrolled *= 2
         self.unrolled = min(self.unrolled, tile.depth)
         self.row = row_floats(self.outputs)
-        self.stride = weights_stride(self.share, self.outputs)
+        self.stride = self.share.stride
         self.block = steps.plain.places.blocks[step.weights]
 
     def lines(self) -> Lines:
@@ -178,24 +178,13 @@ class Product:
             memory, place = values.place(self.step.source, source)
             yield _loaded(names, share.vector, memory, plus(place, r * share.lanes))
         at = plus("at", times(str(i), self.stride))
-        for q, width in self._loads():
+        for q, width in self.share.weight_loads():
             names = ", ".join(f"u{e}" for e in range(width))
             yield _loaded(names, width, "s", plus(at, self._output(0, q)))
             for e in range(width):
                 for r in range(share.rows_each):
                     name = self._sum(q + e, r, c)
                     yield f"{name} = fma(u{e}, x{r}, {name})"
-
-    def _loads(self) -> Iterator[tuple[int, int]]:
-        """Outputs of a thread that are loaded by one instruction: the first, and how many."""
-        fours, rest = divmod(self.each, VECTOR)
-        for four in range(fours):
-            yield four * VECTOR, VECTOR
-        if rest == 2:
-            yield fours * VECTOR, 2
-            return
-        for q in range(rest):
-            yield fours * VECTOR + q, 1
 
     def _stored(self, q: int, r: int) -> Lines:
         """Rows ``r ..`` of output ``o``: their values, or their sums where those are to wait."""

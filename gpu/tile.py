@@ -84,10 +84,11 @@ class Share:
     """A product's outputs and a tile's rows among ``lanes * groups`` threads.
 
     A thread has ``rows_each`` rows, ``vector`` adjacent ones of every ``lanes * vector``, and of
-    each panel ``outputs_each`` outputs: four adjacent ones of every ``4 * groups``, and behind all
-    those what is left, adjacent too.
+    each panel ``outputs_each`` of the ``outputs``: four adjacent ones of every ``4 * groups``, and
+    behind all those what is left, adjacent too.
     """
 
+    outputs: int
     lanes: int
     groups: int
     rows_each: int
@@ -104,10 +105,24 @@ class Share:
         """Outputs that are worked out side by side."""
         return self.groups * self.outputs_each
 
-    def loads(self) -> tuple[int, int]:
-        """Loads of activations and of weights for one k."""
+    @property
+    def stride(self) -> int:
+        """Floats from the weights of one k to those of the next in shared memory."""
+        return self.panel if self.panels > 1 else row_floats(self.outputs)
+
+    def weight_loads(self) -> list[tuple[int, int]]:
+        """Outputs of a thread whose weights are one load: the first, and how many.
+
+        Two are one load where every k starts at an even place, which an odd stride denies.
+        """
         fours, rest = divmod(self.outputs_each, VECTOR)
-        return self.rows_each // self.vector, fours + (1 if rest == 2 else rest)
+        width = 2 if rest == 2 and self.stride % 2 == 0 else 1
+        behind = range(fours * VECTOR, self.outputs_each, width)
+        return [*((four * VECTOR, VECTOR) for four in range(fours)), *((q, width) for q in behind)]
+
+    def loads(self) -> tuple[int, int]:
+        """How many loads of activations and of weights there are for one k."""
+        return self.rows_each // self.vector, len(self.weight_loads())
 
     def clocks(self) -> float:
         """Estimate for one k of all outputs: four fma start in a clock, one access is served.
@@ -140,7 +155,7 @@ def _shares(tile: Tile, outputs: int, count: int) -> Iterator[Share]:
             if panels > 1:  # a panel starts at a whole vector of weights
                 each = max(1, VECTOR // groups) * -(-each // max(1, VECTOR // groups))
                 panels = -(-outputs // (groups * each))
-            yield Share(lanes, groups, rows, each, panels)
+            yield Share(outputs, lanes, groups, rows, each, panels)
         lanes *= 2
 
 
@@ -149,14 +164,8 @@ def weights_floats(tile: Tile, products: list[Gemm]) -> int:
     most = 0
     for step in products:
         share = shared_out(tile, step.target.count, step.source.count)
-        stride = weights_stride(share, step.target.count)
-        most = max(most, 2 * tile.depth * stride + max(0, share.panel - stride))
+        most = max(most, 2 * tile.depth * share.stride + max(0, share.panel - share.stride))
     return whole_vectors(most)
-
-
-def weights_stride(share: Share, outputs: int) -> int:
-    """Floats from the weights of one k to those of the next in shared memory."""
-    return share.panel if share.panels > 1 else row_floats(outputs)
 
 
 def row_floats(outputs: int) -> int:

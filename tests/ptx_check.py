@@ -13,6 +13,7 @@ import instjit as ij
 from instjit.gpu import build
 
 OPERATIONS = re.compile(r"^\s+(?:@!?%p\d+ )?([a-z][\w.]+)\s", re.MULTILINE)
+VECTORS = re.compile(r"\b(?:ld|st)\.[\w.]*v([24])\.[bf]32\s.*\[[^\]+]+(?:\+(-?\d+))?\]")
 FORBIDDEN = re.compile(r"\.approx|\.ftz|\.f64")
 
 
@@ -29,6 +30,16 @@ def contracted(found: Counter[str]) -> list[str]:
     """
     loose = ("add.f32", "sub.f32", "mad.f32", "div.full.f32")
     return [name for name in found if FORBIDDEN.search(name) or name in loose]
+
+
+def misaligned(text: str) -> list[str]:
+    """Loads and stores of several numbers at a distance that is no multiple of their size.
+
+    The registers that the distances count from are multiples of 16, or of the loops' steps.
+    """
+    return [
+        found[0] for found in VECTORS.finditer(text) if int(found[2] or 0) % (4 * int(found[1]))
+    ]
 
 
 def require_compiler() -> None:

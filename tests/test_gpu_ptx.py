@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from gpu_run import emitted
 from nets import NETS, dense
-from ptx_check import assembled, contracted, operations, require_compiler
+from ptx_check import VECTORS, assembled, contracted, misaligned, operations, require_compiler
 
 import instjit as ij
 from instjit.cli import main
@@ -67,12 +67,22 @@ def test_a_blocks_sums_stay_in_registers(widths, cc, tmp_path) -> None:
     assert used["shared"] == 0
 
 
+@pytest.mark.parametrize("widths", [(100, 16, 3), (90, 7, 6)])
+def test_vectors_lie_at_multiples_of_their_size(widths, tmp_path) -> None:
+    source, text = compiled(widths, None, (9, 0))
+    assert source.tile.rows == 128
+    assert VECTORS.search(text)
+    assert misaligned(text) == []
+    assert assembled(text, (9, 0), tmp_path)["spilled"] == 0
+
+
 @pytest.mark.parametrize("form", ["thread", "block"])
 @pytest.mark.parametrize("cc", CAPABILITIES)
 @pytest.mark.parametrize("net", NETS)
 def test_every_kernel_assembles_and_rounds_as_ieee_says(net, cc, form, tmp_path) -> None:
     text = ptx(emitted(NETS[net](), form)[0], cc)
     assert contracted(operations(text)) == []
+    assert misaligned(text) == []
     assert assembled(text, cc, tmp_path)["registers"] <= 255
 
 

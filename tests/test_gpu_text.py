@@ -62,6 +62,22 @@ def test_the_plain_fma_rounds_once() -> None:
     assert got[0] != got[1]
 
 
+@pytest.mark.parametrize(
+    ("call", "place"),
+    [
+        (lambda memory: plain.load2(memory, 3), 3),
+        (lambda memory: plain.load4(memory, 2), 2),
+        (lambda memory: plain.store2(memory, 1, 0, 0), 1),
+        (lambda memory: plain.store4(memory, 6, 0, 0, 0, 0), 6),
+        (lambda memory: plain.copy4(memory, 5, memory, 0), 5),
+        (lambda memory: plain.copy4(memory, 4, memory, 2), 2),
+    ],
+)
+def test_a_vector_at_an_odd_place_is_an_error_as_on_a_gpu(call, place) -> None:
+    with pytest.raises(ValueError, match=f"cannot start at place {place}$"):
+        call(np.zeros(16, np.float32))
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("first", range(0, 100, 25))
 def test_random_models_have_the_bits_of_the_reference(first, form) -> None:
@@ -173,7 +189,7 @@ def test_the_bits_are_the_same_wherever_regions_lie() -> None:
     assert len(held) > 3
 
 
-SHAPES = [(1, 300), (3, 40), (5, 64), (32, 300), (33, 7), (200, 300), (300, 250), (1000, 10)]
+SHAPES = [(1, 300), (2, 16), (3, 16), (3, 40), (5, 64), (32, 300), (33, 7), (200, 300), (300, 250), (1000, 10)]
 
 
 @pytest.mark.parametrize("blocks", [1, 2])
@@ -188,6 +204,9 @@ def test_a_product_is_shared_out_whole(outputs, depth, rows_each, blocks) -> Non
     assert share.panels == 1 or share.panel % 4 == 0
     sums = share.rows_each * share.outputs_each * chains(outputs, depth)
     assert sums <= SUMS[blocks]
+    loads = share.weight_loads()
+    assert [q + e for q, width in loads for e in range(width)] == list(range(share.outputs_each))
+    assert all(share.stride % width == q % width == 0 for q, width in loads)
 
 
 def test_a_wide_product_wastes_little() -> None:
