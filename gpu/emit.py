@@ -31,7 +31,7 @@ from instjit.gpu.search import LOOKUP
 from instjit.gpu.tensor_form import DEPTH, OUTPUTS, REST, Precision, suits, wide
 from instjit.gpu.text import function_text
 from instjit.gpu.thread_form import ThreadSteps, indented
-from instjit.gpu.tile import SHARED_BYTES, Tile, tiles, weights_floats
+from instjit.gpu.tile import SHARED_BYTES, Tile, shared_bytes_each, tiles, weights_floats
 from instjit.gpu.transfer import Transfer
 from instjit.gpu.values import Values, functions_of, plus
 from instjit.kernels.layout import Layout
@@ -156,7 +156,8 @@ def _room(
         if found and (found.tile.rows, found.tile.depth) != (tile.rows, tile.depth):
             break
         weights = _weights_floats(program, tile, precision)
-        most = max(0, shared_bytes // tile.blocks // 4 - weights) // tile.stride
+        room = shared_bytes_each(shared_bytes, tile.blocks)
+        most = max(0, room // 4 - weights) // tile.stride
         if most >= program.slots:
             found = Room(tile, split(program, most), weights)
     if found:

@@ -178,6 +178,8 @@ class Product:
             memory, place = values.place(self.step.source, source)
             yield _loaded(names, share.vector, memory, plus(place, r * share.lanes))
         at = plus("at", times(str(i), self.stride))
+        # of the last thread's outputs some may not exist: what it then reads lies up to a panel
+        # past its half, where copies may be under way, and goes into sums that are never stored
         for q, width in self.share.weight_loads():
             names = ", ".join(f"u{e}" for e in range(width))
             yield _loaded(names, width, "s", plus(at, self._output(0, q)))

@@ -10,6 +10,9 @@ from instjit.program import Gemm, chains
 SHARED_BYTES = 99 * 1024
 """Shared memory that a block may ask for on every device from compute capability 8.0 on."""
 
+RESERVED = 1024
+"""Shared memory that a multiprocessor keeps for itself of each block that it runs."""
+
 SHARED_OF = {(8, 0): 163, (8, 7): 163, (9, 0): 227, (10, 0): 227, (10, 3): 227, (11, 0): 227}
 """Where it is more: KB by compute capability (CUDA C++ Programming Guide)."""
 
@@ -21,6 +24,11 @@ SUMS = {1: 80, 2: 64}
 
 VECTOR = 4
 """Floats of the widest load."""
+
+
+def shared_bytes_each(most: int, blocks: int) -> int:
+    """Shared memory of each block where ``blocks`` run at a time and one alone may take ``most``."""
+    return max(0, (most + RESERVED) // blocks - RESERVED)
 
 
 def shared_bytes_of(cc: tuple[int, int]) -> int:
