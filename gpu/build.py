@@ -14,6 +14,7 @@ from typing import Any
 
 from instjit.errors import CompileError, Problem
 from instjit.gpu.emit import GpuSource
+from instjit.gpu.tile import VECTOR
 from instjit.kernels.packing import Floats, Integers
 
 _built: dict[tuple[str, str], dict[str, Any]] = {}
@@ -46,7 +47,8 @@ def row_function(source: GpuSource) -> Any:
         key = source.digest, "row"
         if key not in _built:
             _built[key] = _device_functions(source, aligned=False)
-        return _built[key]["compute_row"]
+            _built[key]["row"] = _checked(_built[key]["compute_row"])
+        return _built[key]["row"]
 
 
 def kernel_function(source: GpuSource) -> Any:
@@ -97,11 +99,37 @@ def require_compiler() -> None:
         raise CompileError(Problem("NoCuda", sentence)) from error
 
 
-class _Unsigned(ast.NodeTransformer):
-    """Makes every index unsigned: Numba counts negative ones from the end, here there are none.
+def _checked(compute_row: Any) -> Any:
+    """``compute_row`` that refuses constants of another type, as which it would read others."""
+    if simulated():
+        return compute_row
+    from instjit.gpu import native, vectors
 
-    Without this each load costs five more instructions.
+    check = vectors.check_constants()
+
+    def row(x: Any, out: Any, k: Any, n: Any) -> None:
+        check(k, n)
+        compute_row(x, out, k, n)
+
+    return native.device(row)
+
+
+class _Native(ast.NodeTransformer):
+    """Says what the text leaves open and only a GPU needs to know.
+
+    Every index is unsigned: Numba counts negative ones from the end, here there are none. Without
+    this each load costs five more instructions. Shared memory starts at a multiple of the widest
+    load, where the target can be told; others align it as a float, and it starts at 0 all the same.
     """
+
+    def __init__(self, aligned_shared: bool) -> None:
+        self.aligned_shared = aligned_shared
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        if self.aligned_shared and ast.unparse(node.func) == "cuda.shared.array":
+            node.args.append(ast.Constant(4 * VECTOR))
+        return node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.Subscript:
         self.generic_visit(node)
@@ -145,7 +173,7 @@ def _device_functions(source: GpuSource, aligned: bool = True) -> dict[str, Any]
     from instjit.gpu import native, vectors
 
     names = {**native.namespace(), **({} if aligned else vectors.anywhere()), "cuda": cuda}
-    run_text(source, names, change=_Unsigned())
+    run_text(source, names, change=_Native(cuda.implementation == "NVIDIA"))
     for name in defined(source.text):
         if name != source.entry:
             names[name] = native.device(names[name])

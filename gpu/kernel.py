@@ -175,7 +175,8 @@ class CudaKernel:
     def device_function_of_constants(self) -> Any:
         """``f(x_row, out_row, k, n)``: as ``device_function``, with ``device_constants()``.
 
-        One function serves all models of one structure.
+        One function serves all models of one structure. ``k`` and ``n`` are C-contiguous arrays of
+        one dimension, float32 and int32, or pointers; Numba's TypingError says so of others.
         """
         return build.row_function(self._row_source)
 

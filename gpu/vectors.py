@@ -40,6 +40,32 @@ def anywhere() -> dict[str, Any]:
     return {f"load{count}": intrinsic()(_load(count, 4)) for count in (2, 4)}
 
 
+def check_constants() -> Any:
+    """``check(k, n)`` for a caller's kernel: Numba's error where they are of another type.
+
+    The loads go by addresses: of an array with gaps they would read the gaps.
+    """
+    from numba import float32, int32, types, void
+    from numba.core.errors import TypingError
+
+    from instjit.gpu.inline_ptx import intrinsic
+
+    def code(context: Any, builder: Any, signature: Any, operands: Any) -> Any:
+        return context.get_dummy_value()
+
+    def check(typing: Any, k: Any, n: Any) -> Any:
+        for name, kind, dtype in (("k", k, float32), ("n", n, int32)):
+            if kind == types.CPointer(dtype):
+                continue
+            right = isinstance(kind, types.Array) and kind.dtype == dtype
+            if not right or kind.layout != "C" or kind.ndim != 1:
+                wanted = f"{name} must be a C-contiguous {dtype} array of one dimension"
+                raise TypingError(f"{wanted}, as device_constants() gives, got {kind}")
+        return void(k, n), code
+
+    return intrinsic()(check)
+
+
 def _address(context: Any, builder: Any, kind: Any, array: Any, place: Any) -> Any:
     """Pointer to an element of an array of one dimension, or behind a pointer."""
     from numba import types

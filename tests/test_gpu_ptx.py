@@ -7,6 +7,7 @@ packages, on the path and in /usr/local/cuda.
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -122,6 +123,40 @@ def test_the_entry_is_a_plain_c_one(form) -> None:
     arguments = re.findall(r"\.param \.(\w+) ", head[: head.index(")")])
     assert head.startswith(".visible .entry instjit_rows(")
     assert arguments == ["u64"] * (5 if form == "thread" else 6)
+
+
+@pytest.mark.parametrize("form", ["thread", "block"])
+def test_shared_memory_starts_where_a_load_of_16_bytes_may(form) -> None:
+    _, text = compiled((8, 32, 4), form, (9, 0))
+    assert re.findall(r"\.extern \.shared \.align (\d+)", text) == ["16"]
+
+
+@pytest.mark.parametrize(
+    ("constants", "said"),
+    [
+        ("float32[:], int32[::1]", r"k must be a C-contiguous float32 array .* 1d, A"),
+        ("float32[:, ::1], int32[::1]", r"k must be .* got array\(float32, 2d, C"),
+        ("int32[::1], int32[::1]", r"k must be .* got array\(int32"),
+        ("float32[::1], int32[:]", r"n must be a C-contiguous int32 array"),
+        ("float32[::1], int32[::1]", None),
+        ("types.CPointer(float32), types.CPointer(int32)", None),
+    ],
+)
+def test_a_device_function_takes_constants_side_by_side_alone(constants, said) -> None:
+    from numba import cuda, float32, int32, types
+    from numba.core.errors import TypingError
+
+    function = CudaKernel(dense(4, 8, 4)).device_function_of_constants
+
+    def kernel(x, y, k, n):
+        function(x, y, k, n)
+
+    kinds = eval(constants, {"float32": float32, "int32": int32, "types": types})
+    with (
+        offline_device((9, 0)),
+        pytest.raises(TypingError, match=said) if said else nullcontext(),
+    ):
+        cuda.compile_ptx(kernel, types.void(float32[::1], float32[::1], *kinds), cc=(9, 0))
 
 
 def test_a_small_nets_frozen_weights_are_operands(tmp_path) -> None:
