@@ -91,7 +91,7 @@ class OnDevice:
         self._most_blocks = 2 if build.simulated() else self._processors * each
         self._scratch: Scratch | None = None
         if source.scratch_floats:
-            self._scratch = Scratch(source.scratch_floats * self._most_blocks)
+            self._scratch = Scratch(source.scratch_floats, self._most_blocks)
         self._none = cuda.device_array(1, np.float32)
         self._number = current()
 
@@ -114,7 +114,7 @@ class OnDevice:
         if self._scratch is None:
             run(*arguments, self._none)
             return
-        with self._scratch.taken(stream) as scratch:
+        with self._scratch.taken(stream, blocks) as scratch:
             run(*arguments, scratch)
 
     def _configured(self, *launch: Any) -> Any:

@@ -154,6 +154,9 @@ class Event:
     def wait(self, stream: Any = 0) -> None:
         MACHINE.put(stream, "wait", lambda: None, self.work)
 
+    def synchronize(self) -> None:
+        MACHINE.wait(self.work, "synchronize", LEGACY)
+
 
 class DeviceArray:
     """A device array of Numba; ``held`` is its memory."""

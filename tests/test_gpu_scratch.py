@@ -64,12 +64,36 @@ def test_launches_on_many_streams_do_not_share_scratch(machine, kernel, streams)
 
 
 def test_scratch_is_bounded(machine, kernel) -> None:
-    each = kernel.source.scratch_floats * kernel._here()._most_blocks
+    each = kernel.source.scratch_floats
     before = machine.floats(fake.DEVICE)
     for x, stream in zip(batches(7), STREAMS, strict=True):
         launched(kernel, x, stream)
     results_and_rows = 7 * (X.size + 23 * 3)
     assert machine.floats(fake.DEVICE) - before == scratch.KEPT * each + results_and_rows
+
+
+@pytest.mark.parametrize(
+    ("asked", "held"), [([1], [1]), ([3, 1, 2], [3, 3, 3]), ([1, 2, 3, 6, 7], [1, 2, 4, 8, 8])]
+)
+def test_a_piece_grows_with_the_blocks_that_are_launched(machine, asked, held) -> None:
+    memory, found = scratch.Scratch(10, 8), []
+    for blocks in asked:
+        with memory.taken(STREAMS[0], blocks) as piece:
+            found.append(piece.size // 10)
+    assert found == held
+    waits = [name for name, _ in machine.log].count("synchronize")
+    assert waits == len(set(held)) - 1
+
+
+def test_a_piece_is_given_up_after_the_launch_in_it(machine, kernel) -> None:
+    """It was of one block, which is too little for the rows of the second call."""
+    many = np.tile(X, (3, 1))
+    found = [launched(kernel, x, STREAMS[0]) for x in (X[:2], many)]
+    assert same_bits(found[0], reference.run(MODEL, X[:2]))
+    (piece, _), *_ = kernel._here()._scratch._pieces.values()
+    assert piece.size == 3 * kernel.source.scratch_floats
+    fake.Stream(STREAMS[0]).synchronize()
+    assert same_bits(found[1], reference.run(MODEL, many))
 
 
 def test_a_stream_keeps_its_scratch_while_it_is_used(machine, kernel) -> None:
@@ -116,12 +140,12 @@ def test_threads_launch_and_predict_side_by_side(machine, kernel) -> None:
 
 
 def test_scratch_is_not_taken_before_the_launch_in_it_is_on_its_stream(machine) -> None:
-    memory = scratch.Scratch(1)
+    memory = scratch.Scratch(1, 1)
     for stream in STREAMS[: scratch.KEPT]:
-        with memory.taken(stream):
+        with memory.taken(stream, 1):
             pass
-    thread = threading.Thread(target=lambda: memory.taken(STREAMS[-1]).__enter__())
-    with memory.taken(STREAMS[0]):
+    thread = threading.Thread(target=lambda: memory.taken(STREAMS[-1], 1).__enter__())
+    with memory.taken(STREAMS[0], 1):
         thread.start()
         thread.join(0.02)
         machine.put(STREAMS[0], "launch", lambda: None)
