@@ -124,18 +124,18 @@ def _float32(values: Any, name: str) -> FloatArray:
     wanted = "a row of numbers" if name == "x" else "rows of numbers of equal length"
     try:
         found = np.asarray(values)
-        unfit = _unfit(values, found)
-        if unfit is None:
+        wrong = unfit(values, found)
+        if wrong is None:
             with np.errstate(over="ignore", invalid="ignore"):  # invalid: a signalling NaN
                 array = np.asarray(found, dtype=np.float32, order="C")
                 return array if array.flags.aligned else array.copy()
     except (TypeError, ValueError, OverflowError) as error:
         message = f"{name} must be {wanted}: {error}"
         raise InputError(Problem("InputShape", message)) from error
-    raise InputError(Problem("InputType", f"{name} must be {wanted}, got {unfit}"))
+    raise InputError(Problem("InputType", f"{name} must be {wanted}, got {wrong}"))
 
 
-def _unfit(values: Any, found: npt.NDArray[Any]) -> str | None:
+def unfit(values: Any, found: npt.NDArray[Any]) -> str | None:
     """What NumPy would turn into float32 though it is no number; None when all is well."""
     parts = values if isinstance(values, list | tuple) else (values,)
     if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):

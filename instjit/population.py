@@ -10,6 +10,7 @@ import numpy as np
 from instjit.arithmetic import FloatArray
 from instjit.arrays import SINGLE
 from instjit.errors import InputError, ModelError, Problem
+from instjit.inputs import unfit
 from instjit.model import Model
 from instjit.validate import check
 
@@ -44,10 +45,10 @@ class Population(Sequence[Model]):
     Raises
     ------
     ModelError
-        The model has problems.
+        The model has problems. InvalidArray: no numbers, as text, dates, complex or masked ones.
     InputError
-        PopulationMismatch: no numbers, other shapes than those of the model, or arrays for another
-        count of models than the others.
+        InputType: no model, or no list of arrays. PopulationMismatch: nothing given, other shapes
+        than those of the model, or arrays for another count of models than the others.
     """
 
     __slots__ = ("_count", "bias", "model", "parameters", "weights")
@@ -59,6 +60,9 @@ class Population(Sequence[Model]):
         bias: Iterable[Any] | None = None,
         parameters: Iterable[Any] | None = None,
     ) -> None:
+        if not isinstance(model, Model):
+            sentence = f"the model of a population is an instjit.Model, got {type(model).__name__}"
+            raise InputError(Problem("InputType", sentence))
         check(model)
         kept = np.dtype(model.dtype)
         given = (
@@ -231,7 +235,12 @@ def _arrays(
     """What was given for ``own``, with one axis more, of the dtype and C-contiguous."""
     if given is None:
         return None
-    several = list(given)
+    try:
+        arrays = iter(given)
+    except TypeError as error:
+        sentence = f"{name}: expected {len(own)} arrays in a list, got {type(given).__name__}"
+        raise InputError(Problem("InputType", sentence)) from error
+    several = list(arrays)
     if len(several) != len(own):
         raise _mismatch(f"{name}: the model has {len(own)}, got {len(several)}")
     return [
@@ -242,11 +251,16 @@ def _arrays(
 
 def _array(name: str, given: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> FloatArray:
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # as in a model: 1e39 is infinity
-            array: FloatArray = np.asarray(given, dtype, order="C")
+        found = np.asarray(given)
+        wrong = unfit(given, found)
+        if wrong is None:
+            with np.errstate(over="ignore", invalid="ignore"):  # as in a model: 1e39 is infinity
+                array: FloatArray = np.asarray(found, dtype, order="C")
     except (TypeError, ValueError, OverflowError) as error:
         message = f"{name}: expected numbers, got something else ({error})"
         raise ModelError(Problem("InvalidArray", message)) from error
+    if wrong is not None:
+        raise ModelError(Problem("InvalidArray", f"{name}: expected numbers, got {wrong}"))
     if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
         wanted = ", ".join(("models", *map(str, shape)))
         raise _mismatch(f"{name}: expected an array of shape ({wanted}), got {array.shape}")

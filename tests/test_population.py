@@ -258,9 +258,38 @@ def test_no_model_tells_no_structure() -> None:
         ij.Population.of([])
 
 
-def test_what_is_no_number_is_refused() -> None:
-    with pytest.raises(ij.ModelError, match="weights 0: expected numbers"):
-        ij.Population(NET, weights=["many", "more"])
+ZEROS = np.zeros((2, 9, 4))
+NO_NUMBERS = {
+    "text": ("many", "an array of <U4"),
+    "text in an array": (ZEROS.astype(str), "an array of <U32"),
+    "masked": (np.ma.masked_array(ZEROS, ZEROS == 0), "masked values: fill them first"),
+    "dates": (ZEROS.astype("M8[s]"), r"an array of datetime64\[s\]"),
+    "complex": (ZEROS.astype(complex), "an array of complex128"),
+    "None": (np.full((2, 9, 4), None), "an array that holds 'None'"),
+    "ragged": ([[[1, 2], [3]]], r"something else \("),
+}
+
+
+@pytest.mark.parametrize(("array", "said"), NO_NUMBERS.values(), ids=NO_NUMBERS)
+def test_what_is_no_number_is_refused(array, said) -> None:
+    with pytest.raises(ij.ModelError, match=f"weights 0: expected numbers, got {said}") as caught:
+        ij.Population(NET, weights=[array, np.zeros((2, 2, 9))])
+    assert caught.value.kind == "InvalidArray"
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "said"),
+    [
+        (3, [ZEROS], "the model of a population is an instjit.Model, got int"),
+        (None, [ZEROS], "the model of a population is an instjit.Model, got NoneType"),
+        (NET, 5, "weights: expected 2 arrays in a list, got int"),
+        (NET, np.array(5), "weights: expected 2 arrays in a list, got ndarray"),
+    ],
+)
+def test_a_population_takes_a_model_and_lists(model, weights, said) -> None:
+    with pytest.raises(ij.InputError, match=f"^{said}$") as caught:
+        ij.Population(model, weights)
+    assert caught.value.kind == "InputType"
 
 
 @pytest.mark.parametrize("index", [COUNT, -COUNT - 1])
