@@ -185,8 +185,11 @@ class CudaKernel:
         here = self._here()
         return here.k, here.n
 
-    def dump(self, form: str = "ptx", cc: tuple[int, int] = (9, 0)) -> str:
+    def dump(self, form: str = "ptx", cc: tuple[int, int] = (9, 0), portable: bool = False) -> str:
         """Compiled code: "ptx", for a compute capability. No driver is needed.
+
+        A block takes the shared memory that devices of ``cc`` have. Where that is more than 99 KB,
+        not all later devices have it: ``portable`` leaves it at 99 KB, as all from 8.0 on have.
 
         Raises
         ------
@@ -200,7 +203,7 @@ class CudaKernel:
         if form != "ptx":
             sentence = f'a CUDA kernel dumps "ptx", not {form!r}'
             raise InputError(Problem("UnknownForm", sentence, fields={"form": form}))
-        return ptx(self.source_for(shared_bytes_of(cc)), cc)
+        return ptx(self._dumped(cc, portable), cc)
 
     def source_for(self, shared_bytes: int) -> GpuSource:
         """The text for devices whose blocks may take so many bytes of shared memory."""
@@ -211,14 +214,14 @@ class CudaKernel:
             self._sources[shared_bytes] = self._emitted("block", precision, shared_bytes)
         return self._sources[shared_bytes]
 
-    def dump_constants(self, cc: tuple[int, int] = (9, 0)) -> bytes:
-        """What a host program needs to launch ``dump("ptx", cc)``: block, memory, ``k`` and ``n``.
+    def dump_constants(self, cc: tuple[int, int] = (9, 0), portable: bool = False) -> bytes:
+        """What a host program needs to launch ``dump("ptx", cc, portable)``: block, ``k``, ``n``.
 
         ``instjit.gpu.constants_file`` tells what stands where.
         """
         from instjit.gpu.constants_file import constants_file
 
-        source = self.source_for(shared_bytes_of(cc))
+        source = self._dumped(cc, portable)
         return constants_file(source, (self.input_size, self.output_size), self.k, self.n)
 
     def with_weights(self, model: Model) -> CudaKernel:
@@ -241,6 +244,9 @@ class CudaKernel:
     def warm(self) -> None:
         """Compile for the current device now, and bring the constants there."""
         self._here()
+
+    def _dumped(self, cc: tuple[int, int], portable: bool) -> GpuSource:
+        return self.source if portable else self.source_for(shared_bytes_of(cc))
 
     @cached_property
     def _row_source(self) -> GpuSource:

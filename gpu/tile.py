@@ -27,7 +27,7 @@ VECTOR = 4
 
 
 def shared_bytes_each(most: int, blocks: int) -> int:
-    """Shared memory of each block where ``blocks`` run at a time and one alone may take ``most``."""
+    """Shared memory of each of some blocks that run at a time; one alone may take ``most``."""
     return max(0, (most + RESERVED) // blocks - RESERVED)
 
 

@@ -30,6 +30,7 @@ KERNELS = {
     "thread with integers": lambda: CudaKernel(tables(), form="thread"),
     "block": lambda: CudaKernel(dense(20, 64, 32, 1)),
     "block, global scratch": lambda: CudaKernel(dense(10, 3000, 10)),
+    "block of more than 99 KB": lambda: CudaKernel(dense(250, 300, 200)),
 }
 
 
@@ -64,9 +65,19 @@ def test_the_header_is_the_forms_launch(name, launch) -> None:
     assert (*found, head.scratch_floats, head.takes_scratch) == launch
 
 
+def test_portable_leaves_the_shared_memory_at_what_all_devices_have() -> None:
+    kernel = KERNELS["block of more than 99 KB"]()
+    sizes = {
+        (cc, portable): header(kernel.dump_constants(cc, portable)).shared_bytes > 99 * 1024
+        for cc in ((8, 0), (8, 6), (9, 0))
+        for portable in (False, True)
+    }
+    assert [each for each, more in sizes.items() if more] == [((8, 0), False), ((9, 0), False)]
+
+
 @pytest.fixture
 def _ptx(monkeypatch) -> None:
-    monkeypatch.setattr(CudaKernel, "dump", lambda self, form, cc: f"{form} for {cc}\n")
+    monkeypatch.setattr(CudaKernel, "dump", lambda self, form, cc, portable: f"{form} for {cc}\n")
 
 
 @pytest.mark.usefixtures("_ptx")
@@ -85,10 +96,26 @@ def test_dump_writes_the_constants_beside_the_ptx(tmp_path, capsys) -> None:
 
 
 @pytest.mark.usefixtures("_ptx")
+def test_dump_takes_portable(tmp_path) -> None:
+    model = dense(250, 300, 200)
+    ij.save(model, str(tmp_path / "net.json"))
+    words = ["dump", str(tmp_path / "net.json"), "--target", "ptx", "-o", str(tmp_path / "k.ptx")]
+    found = []
+    for number, more in enumerate(([], ["--portable"])):
+        path = tmp_path / f"{number}.bin"
+        assert main([*words, "--constants", str(path), "--force", *more]) == 0
+        found.append(header(path.read_bytes()).shared_bytes)
+    kernel = CudaKernel(model)
+    assert found == [header(kernel.dump_constants((9, 0), p)).shared_bytes for p in (False, True)]
+    assert found[1] <= 99 * 1024 < found[0]
+
+
+@pytest.mark.usefixtures("_ptx")
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--target", "cuda-source", "--constants", "new.bin"], "--constants is for --target ptx"),
+        (["--target", "cuda-source", "--portable"], "--portable is for --target ptx"),
         (["--target", "ptx", "--constants", "-"], "takes a file"),
         (["--target", "ptx", "--constants", "new", "-o", "new"], "same file as --constants"),
         (["--target", "ptx", "--constants", "net.json", "--force"], "same file as MODEL"),
@@ -180,6 +207,19 @@ def test_the_host_program_says_which_call_fails(host, tmp_path, call) -> None:
     assert end.returncode == 4
     assert f"{call}: CUDA_ERROR_NO_DEVICE" in end.stderr
     assert not path.exists()
+
+
+@pytest.mark.parametrize(("name", "hint"), [("thread", False), ("block of more than 99 KB", True)])
+def test_the_host_program_says_what_ptx_of_more_shared_memory_is_for(
+    host, tmp_path, name, hint
+) -> None:
+    kernel = KERNELS[name]()
+    rows = np.ones((3, kernel.input_size))
+    end, _ = launched(host, tmp_path, kernel, rows, FAKE_CUDA_FAILS="cuFuncSetAttribute")
+    size = header(kernel.dump_constants()).shared_bytes
+    assert end.returncode == 4
+    assert f"cuFuncSetAttribute: {size} bytes of shared memory" in end.stderr
+    assert ("instjit dump --portable takes less" in end.stderr) == hint
 
 
 def test_the_host_program_refuses_files_that_do_not_fit(host, tmp_path) -> None:

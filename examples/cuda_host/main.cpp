@@ -1,6 +1,7 @@
 // Runs a model's PTX from C++, without Python: the driver API and nothing else.
 //
 //   instjit dump MODEL --target ptx --cc 90 --constants model.bin -o model.ptx
+//   (for devices of another compute capability as well: --cc 80 --portable)
 //   make                                   # or: g++ -O2 -std=c++17 main.cpp -o host -lcuda
 //   ./host model.ptx model.bin rows.f32 out.f32
 //
@@ -95,8 +96,11 @@ std::vector<float> run(CUdevice device, const std::vector<char> &ptx,
     check(cuModuleLoadData(&module, ptx.data()), "cuModuleLoadData");
     check(cuModuleGetFunction(&kernel, module, "instjit_rows"), "cuModuleGetFunction");
     const auto shared = static_cast<int>(header.shared_bytes);
+    std::string asked = "cuFuncSetAttribute: " + std::to_string(shared) + " bytes of shared memory";
+    if (shared > 99 * 1024)
+        asked += " (above 99 KB, ptx is for devices of its --cc alone; instjit dump --portable takes less)";
     check(cuFuncSetAttribute(kernel, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, shared),
-          "cuFuncSetAttribute");
+          asked.c_str());
 
     long long rows = static_cast<long long>(rows_file.size() / 4) / header.input_size;
     std::vector<float> out(static_cast<std::size_t>(rows * header.output_size));

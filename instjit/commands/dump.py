@@ -39,7 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cc",
         type=capability,
         metavar="CC",
-        help="compute capability that ptx is for, 80 or later (default: 90)",
+        help="compute capability that ptx is for, 80 or later (default: 90); ptx that takes more "
+        "than 99 KB of shared memory is for that one alone, other ptx for later ones as well",
+    )
+    parser.add_argument(
+        "--portable",
+        action="store_true",
+        help="with ptx: take no more than the 99 KB of shared memory that all later devices have",
     )
     parser.add_argument(
         "--precision",
@@ -112,15 +118,15 @@ def _cuda_contents(
     if args.target == "cuda-source":
         return kernel.source.text, b""
     cc = args.cc or (9, 0)
-    return kernel.dump("ptx", cc), kernel.dump_constants(cc)
+    return kernel.dump("ptx", cc, args.portable), kernel.dump_constants(cc, args.portable)
 
 
 def _check_options(args: argparse.Namespace) -> None:
     """Refuse what does not go with the target."""
     from instjit.errors import InputError, Problem
 
-    for name in ("cc", "constants"):
-        if getattr(args, name) is not None and args.target != "ptx":
+    for name in ("cc", "constants", "portable"):
+        if getattr(args, name) not in (None, False) and args.target != "ptx":
             sentence = f"--{name} is for --target ptx, not {args.target}"
             raise InputError(Problem("UnknownForm", sentence))
     if args.constants == "-":
