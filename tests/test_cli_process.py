@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +129,16 @@ def test_a_reader_that_leaves_early_is_no_fault(tmp_path):
     assert process.returncode == 141
 
 
+@pytest.fixture
+def heard_interrupts() -> Iterator[None]:
+    """Children see SIGINT, also where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.usefixtures("heard_interrupts")
 def test_an_interrupted_run_leaves_no_file_and_no_traceback(tmp_path, number, code):
     model, folder = saved(tmp_path), tmp_path / "out"
     folder.mkdir()
