@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import nullcontext
-
 import numpy as np
-from numba.np.ufunc import parallel
 
 from instjit import threads
 from instjit.arithmetic import FloatArray
@@ -14,7 +10,7 @@ from instjit.kernels.driver import Batch, run
 from instjit.variant import Compiled
 
 PARALLEL_SECONDS = 60e-6
-"""Work on one thread from which a second one is woken: getting there takes 15 us."""
+"""Work on one thread from which it is shared with a second: getting there takes 15 us."""
 
 PIECES = 64
 """Claims of each thread in a section: what a thread that loses its core can hold up is one."""
@@ -50,31 +46,12 @@ def run_batch(
     )  # fmt: skip
     total = -(-count // form.lanes)
     workers = 1
-    if count * form.row_seconds > PARALLEL_SECONDS and usable != 1 and not _Forked.serial:
+    if count * form.row_seconds > PARALLEL_SECONDS and usable != 1:
         workers = min(total, threads.available(), usable or total)
     section = max(1, int(SECTION_SECONDS * workers / form.tile_seconds))
-    with threads.limited(workers) if workers > 1 else nullcontext(1) as granted:
-        grain = max(1, -(-min(section, total) // (granted * PIECES)))
-        for first in range(0, total, section):
-            run(batch, first, min(first + section, total), granted, grain)
-
-
-class _Forked:
-    """Whether this process is a child of one that had started Numba's threads.
-
-    GNU OpenMP ends such a child at its first parallel loop, so it keeps to its own thread.
-    """
-
-    serial = False
-
-    @classmethod
-    def mark(cls) -> None:
-        """Take note, in a child right after the fork."""
-        cls.serial = cls.serial or bool(parallel._is_initialized)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_Forked.mark)
+    grain = max(1, -(-min(section, total) // (workers * PIECES)))
+    for first in range(0, total, section):
+        run(batch, first, min(first + section, total), workers, grain)
 
 
 def _apart(rows: FloatArray, out: FloatArray) -> tuple[FloatArray, bool]:

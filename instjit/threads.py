@@ -1,14 +1,11 @@
-"""How many threads a call may use, and Numba's pool."""
+"""How many threads a call may use."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
-from threading import Lock
 
 from instjit.counted import whole
 from instjit.errors import InputError, Problem
@@ -52,58 +49,6 @@ def checked(threads: int | None, default: int | None = None) -> int | None:
         sentence = f"threads must be a whole number of at least 1, got {wanted!r}"
         raise InputError(Problem("InvalidThreadCount", sentence, fields={"count": wanted}))
     return count
-
-
-_one_at_a_time = Lock()
-_launching = Lock()
-
-
-@contextmanager
-def limited(count: int) -> Iterator[int]:
-    """Let Numba's parallel loops use ``count`` threads, then restore.
-
-    Gives the number that they will use. Numba's own pool, "workqueue", ends the process when two
-    threads use it at once, so there the second one waits.
-    """
-    import numba
-
-    with _one_at_a_time if layer() == "workqueue" else nullcontext():
-        before = numba.get_num_threads()
-        usable = min(count, int(numba.config.NUMBA_NUM_THREADS))
-        numba.set_num_threads(usable)
-        try:
-            yield usable
-        finally:
-            numba.set_num_threads(before)
-
-
-@cache
-def launch() -> None:
-    """Start Numba's pool with waiting threads that sleep.
-
-    GNU OpenMP's spinning turns a 16 us loop into 9 ms as soon as another process wants a core;
-    libgomp reads the setting once, when the pool's library loads, so it is put back afterwards.
-    One Python thread at a time does: ``cache`` lets several in until the first is done.
-    """
-    from numba.np.ufunc import parallel
-
-    with _launching:
-        before = os.environ.get("OMP_WAIT_POLICY")
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        try:
-            parallel._launch_threads()
-        finally:
-            if before is None:
-                os.environ.pop("OMP_WAIT_POLICY", None)
-
-
-@cache
-def layer() -> str:
-    """Name of Numba's threading layer; starts the pool."""
-    import numba
-
-    launch()
-    return str(numba.threading_layer())
 
 
 @cache

@@ -67,18 +67,17 @@ def test_info_names_versions_cpu_and_threads(capsys):
     facts = json.loads(capsys.readouterr().out)
     assert list(facts) == [
         "instjit", "python", "numba", "llvmlite", "numpy", "orjson",
-        "cpu", "level", "lanes", "bf16", "l2_bytes", "threads", "threading_layer",
+        "cpu", "level", "lanes", "bf16", "l2_bytes", "threads",
     ]  # fmt: skip
     assert facts["instjit"] == instjit.__version__
     assert facts["numba"] == numba.__version__
     assert facts["numpy"] == np.__version__
     assert facts["level"] == KERNEL.source.level.name
     assert facts["threads"] >= 1
-    assert facts["threading_layer"] in ("omp", "tbb", "workqueue")
 
 
 def test_info_is_a_line_for_each_fact(capsys):
     assert main(["info"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 13
+    assert len(lines) == 12
     assert lines[0].split() == ["instjit", instjit.__version__]

@@ -33,7 +33,7 @@ CAPABILITIES = [(8, 0), (9, 0), (10, 0)]
 SMALL_NETS = [(4, 16, 2), (8, 32, 4), (8, 16, 16, 4), (16, 32, 8)]
 WIDE_NETS = [(40, 300, 32, 2), (250, 300, 200), (32, 128, 8), (10, 1000, 10)]
 SPILLED = {(8, 0): 16, (9, 0): 28}
-"""Bytes that a thread of a block may spill, 32-128-8 with 128 registers the most; none elsewhere."""
+"""Bytes that a thread of a block may spill, 32-128-8 (128 registers) the most; none elsewhere."""
 
 
 @pytest.fixture(autouse=True)

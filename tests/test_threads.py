@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -105,91 +101,3 @@ def test_a_count_that_is_none_is_refused(wrong) -> None:
         with pytest.raises(ij.InputError) as caught:
             threads.checked(*arguments)
         assert (caught.value.kind, caught.value.fields) == ("InvalidThreadCount", {"count": wrong})
-
-
-def test_launch_leaves_the_environment_as_it_was(monkeypatch) -> None:
-    for value in (None, "ACTIVE"):
-        if value is None:
-            monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-        else:
-            monkeypatch.setenv("OMP_WAIT_POLICY", value)
-        before = dict(os.environ)
-        threads.launch.__wrapped__()
-        assert dict(os.environ) == before
-
-
-def test_threads_that_launch_at_once_take_turns_and_restore(monkeypatch) -> None:
-    from numba.np.ufunc import parallel
-
-    inside, seen = [], []
-
-    def slow() -> None:
-        inside.append(1)
-        time.sleep(0.01)
-        seen.append((len(inside), os.environ["OMP_WAIT_POLICY"]))
-        inside.pop()
-
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    monkeypatch.setattr(parallel, "_launch_threads", slow)
-    with ThreadPoolExecutor(4) as pool:
-        done = [pool.submit(threads.launch.__wrapped__) for _ in range(8)]
-    assert [future.result() for future in done] == [None] * 8
-    assert seen == [(1, "PASSIVE")] * 8
-    assert "OMP_WAIT_POLICY" not in os.environ
-
-
-def test_launch_bears_that_the_setting_goes_meanwhile(monkeypatch) -> None:
-    from numba.np.ufunc import parallel
-
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    monkeypatch.setattr(parallel, "_launch_threads", lambda: os.environ.pop("OMP_WAIT_POLICY"))
-    threads.launch.__wrapped__()
-    assert "OMP_WAIT_POLICY" not in os.environ
-
-
-def test_limited_never_exceeds_numbas_pool_and_restores() -> None:
-    import numba
-
-    before = numba.get_num_threads()
-    with threads.limited(10**6) as granted:
-        assert 1 <= granted <= numba.config.NUMBA_NUM_THREADS
-        assert numba.get_num_threads() == granted
-    assert numba.get_num_threads() == before
-
-    def fail() -> None:
-        with threads.limited(1):
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        fail()
-    assert numba.get_num_threads() == before
-
-
-SEVERAL = """
-from concurrent.futures import ThreadPoolExecutor
-import numpy as np
-import instjit
-from instjit import launch, threads
-
-launch.PARALLEL_SECONDS = 0.0
-threads.available = lambda: 2
-weights = np.random.default_rng(0).normal(size=(5, 7))
-model = instjit.Model([7, 5], [instjit.Dot(0, 1, 0, "TANH")], [weights], feature_size=7)
-kernel = instjit.compile(model)
-rows = np.random.default_rng(1).normal(size=(500, 7)).astype(np.float32)
-wanted = instjit.reference.run(model, rows)
-with ThreadPoolExecutor(8) as pool:
-    results = list(pool.map(lambda _: kernel.predict(rows), range(400)))
-print(threads.layer(), all((result == wanted).all() for result in results))
-"""
-
-
-@pytest.mark.parametrize("layer", ["workqueue", "omp"])
-def test_several_python_threads_share_a_kernel_on_every_layer(layer) -> None:
-    environment = os.environ | {"NUMBA_THREADING_LAYER": layer, "NUMBA_NUM_THREADS": "2"}
-    command = [sys.executable, "-c", SEVERAL]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if "No threading layer could be loaded" in done.stderr:
-        pytest.skip(f"Numba has no {layer} layer here")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [layer, "True"]

@@ -11,8 +11,7 @@ adding to a bug report.
 --json prints one object: instjit, python, numba, llvmlite, numpy, orjson
 (versions), cpu (as LLVM calls it), level (instruction set), lanes (rows of a
 tile at that level), bf16 (the unit that --precision uses: amx, avx512_bf16 or
-none), l2_bytes, threads (that this process may use) and
-threading_layer.
+none), l2_bytes and threads (that this process may use).
 """
 EXAMPLE = "instjit info --json"
 

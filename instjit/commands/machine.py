@@ -22,5 +22,4 @@ def describe() -> dict[str, str | int]:
         "bf16": units.matrix_unit() or "none",
         "l2_bytes": target.cache_bytes(),
         "threads": threads.available(),
-        "threading_layer": threads.layer(),
     }
