@@ -41,8 +41,8 @@ POOL = {
 POOL_WORDS = 7 * LINE
 
 SPINS = 20_000
-"""Looks at the ticket before a worker sleeps, 0.2 ms on Zen 4: callers in a loop need 10 to 20 us to
-come back, and waking a core of a virtual machine takes 0.1 ms."""
+"""Looks at the ticket before a worker sleeps, 0.2 ms on Zen 4: callers in a loop come back after 10
+to 20 us, and waking a core of a virtual machine takes 0.1 ms."""
 
 PATIENCE = 1000
 """Looks at who is still in before the caller offers its core to others."""
