@@ -8,24 +8,32 @@ from importlib import import_module
 from typing import Any
 
 from bench import peers
-from bench.entry import OURS
+from bench.entry import BF16, OURS
 from bench.nets import Net
 from bench.peers import Peer, Setting
 
-PRECISIONS = ("float32",)
-"""The ``precision`` arguments of ``instjit.compile`` that take part."""
+PRECISIONS = ("float32", "bf16", "bf16x3", "bf16x6")
+"""The ``precision`` arguments of ``instjit.compile`` that take part, where the CPU has them."""
+
+TOLERANCES = {"bf16": 5e-2}
+"""Largest error of outputs near 1, where it is not ``TOLERANCE``: factors keep 8 bits."""
+
+TOLERANCE = 1e-5
+"""Of float32: sums of 300 products stay below 1e-6. Validation rows allow as much."""
 
 
 @dataclass(frozen=True)
 class Contestant:
     """A class of peer, imported on use, and what is fixed about it.
 
-    ``hint`` is the one way of calling that it has; ``answers`` says that its output is the net's.
+    ``hint`` is the one way of calling that it has; ``answers`` says that its output is the net's;
+    ``tolerance`` is its largest error.
     """
 
     load: Callable[[], Any]
     hint: str = ""
     answers: bool = True
+    tolerance: float = TOLERANCE
 
     @property
     def chunked(self) -> bool:
@@ -58,12 +66,18 @@ def mode_name(precision: str) -> str:
     return OURS if precision == "float32" else f"{OURS} {precision}"
 
 
-MODES = {mode_name(precision): Contestant(_instjit(precision)) for precision in PRECISIONS}
+MODES = {
+    mode_name(precision): Contestant(
+        _instjit(precision), tolerance=TOLERANCES.get(precision, TOLERANCE)
+    )
+    for precision in PRECISIONS
+}
 
 PEERS = {
     "NumPy": Contestant(_from("peers", "Numpy")),
     "ONNX Runtime": Contestant(_from("runtimes", "OnnxRuntime")),
     "OpenVINO": Contestant(_from("runtimes", "OpenVino")),
+    f"OpenVINO{BF16}": Contestant(_from("runtimes", "OpenVinoBf16"), tolerance=TOLERANCES["bf16"]),
     "PyTorch": Contestant(_from("frameworks", "PyTorch")),
     "torch.compile": Contestant(_from("frameworks", "TorchCompile")),
     "JAX": Contestant(_from("frameworks", "Jax")),

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from statistics import median
 
 OURS = "instjit"
+BF16 = " bf16"
+"""How names of peers end that multiply in bfloat16; they are compared with ours of that name."""
 
 
 @dataclass
@@ -56,9 +58,9 @@ def own(entries: Sequence[Entry]) -> Entry | None:
 
 
 def best_peer(entries: Sequence[Entry]) -> Entry | None:
-    """The peer of the least median, if any ran; what computes nothing is no peer."""
+    """The float32 peer of the least median, if any ran; what computes nothing is no peer."""
     peers = [entry for entry in entries if entry.seconds and not entry.is_ours]
-    peers = [entry for entry in peers if entry.peer != READ_LOOP]
+    peers = [entry for entry in peers if entry.peer != READ_LOOP and not entry.peer.endswith(BF16)]
     return min(peers, key=lambda entry: entry.median, default=None)
 
 

@@ -104,9 +104,11 @@ class Instjit:
 
         self.version = instjit.__version__
         self._hint = setting.hint
-        self._kernel = instjit.compile(
-            model(net), threads=setting.threads, precision=self.precision
-        )
+        options: Any = {"threads": setting.threads, "precision": self.precision}
+        try:
+            self._kernel = instjit.compile(model(net), **options)
+        except instjit.CompileError as error:
+            raise DoesNotApply(str(error)) from error
 
     @staticmethod
     def settings(threads: int, rows: int) -> list[Setting]:

@@ -10,7 +10,7 @@ from bench.jobs import Float32
 from bench.nets import Net
 from bench.onnx_graph import INPUT, OUTPUT
 from bench.onnx_net import onnx_bytes
-from bench.peers import Bound, Setting, blocks, call_each, parallel_settings
+from bench.peers import Bound, DoesNotApply, Setting, blocks, call_each, parallel_settings
 
 
 class OnnxRuntime:
@@ -56,6 +56,7 @@ class OpenVino:
     """
 
     chunked = True
+    precision = "f32"  # its own choice is bf16 where the CPU has it
 
     def __init__(self, net: Net, setting: Setting) -> None:
         import openvino
@@ -68,7 +69,7 @@ class OpenVino:
             "INFERENCE_NUM_THREADS": setting.threads * setting.workers,
             "NUM_STREAMS": setting.workers,
             "PERFORMANCE_HINT": "THROUGHPUT" if several else "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",  # its own choice is bf16 where the CPU has it
+            "INFERENCE_PRECISION_HINT": self.precision,
         }
         self._core = openvino.Core()
         self._compiled: dict[int, Any] = {}
@@ -106,3 +107,14 @@ class OpenVino:
                 request.infer()
 
         return Bound(run)
+
+
+class OpenVinoBf16(OpenVino):
+    """The same in bfloat16, on CPUs that multiply it."""
+
+    precision = "bf16"
+
+    def __init__(self, net: Net, setting: Setting) -> None:
+        super().__init__(net, setting)
+        if "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise DoesNotApply("this CPU multiplies no bfloat16")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.entry import OURS, Entry, best_peer, own, ratio
+from bench.entry import BF16, OURS, Entry, best_peer, own, ratio
 from bench.peaks import Peaks
 from bench.race import Race
 
@@ -139,7 +139,18 @@ def verdict(entries: list[Entry], ours: Entry | None) -> str:
     best = best_peer(entries)
     if ours is None or best is None:
         return "no ratio: it takes instjit and a peer"
-    return (
+    said = (
         f"instjit against the best peer, {best.peer}: {ratio(best, ours):.2f}x by the median, "
         f"{best.minimum / ours.minimum:.2f}x by the minimum of {len(ours.seconds)} rounds"
     )
+    narrow = [entry for entry in entries if entry.peer.endswith(BF16) and entry.seconds]
+    mine = next((entry for entry in narrow if entry.is_ours), None)
+    if mine is None:
+        return said
+    lines = [said, f"instjit bf16 against instjit: {ratio(ours, mine):.2f}x"]
+    lines += [
+        f"instjit bf16 against {entry.peer}: {ratio(entry, mine):.2f}x"
+        for entry in narrow
+        if not entry.is_ours
+    ]
+    return "\n".join(lines)

@@ -18,12 +18,11 @@ import numpy as np
 
 from bench import memory
 from bench.calibrate import best, chunk_sizes
-from bench.contestants import CONTESTANTS, SINGLE
+from bench.contestants import CONTESTANTS, SINGLE, TOLERANCE
 from bench.jobs import Float32, Float64
 from bench.nets import Net
 from bench.peers import DoesNotApply, Peer, Setting
 
-TOLERANCE = 1e-5  # absolute, on outputs near 1; float32 sums of 300 products stay below 1e-6
 BLOCK = 2**20  # elements compared at a time
 ROUND_SECONDS = 0.01  # a round repeats the pass for so long
 WARM_SECONDS = 0.1  # a pass that takes longer is not repeated to warm up
@@ -176,7 +175,8 @@ class Worker:
         team.finish()
         if not self._contestant.answers:
             return Round(seconds, 0.0)
-        return Round(seconds, largest_error(self._out, self._answers[self._turn]))
+        answers = self._answers[self._turn]
+        return Round(seconds, largest_error(self._out, answers, self._contestant.tolerance))
 
 
 def time_of(run: Callable[[], object], repeats: int) -> float:
@@ -193,15 +193,15 @@ def repetitions(seconds: float, wanted: float) -> int:
     return max(1, int(np.ceil(wanted / max(seconds, 1e-7))))
 
 
-def largest_error(out: Float32, answer: Float64) -> float:
+def largest_error(out: Float32, answer: Float64, allowed: float = TOLERANCE) -> float:
     """Largest absolute difference; WrongAnswer above the tolerance or where a NaN is left."""
     height = max(1, BLOCK // out.shape[1])
     worst = 0.0
     for start in range(0, len(out), height):
         part = slice(start, start + height)
         error = float(np.abs(out[part] - answer[part]).max())
-        if not error <= TOLERANCE:
-            raise WrongAnswer(f"largest error {error:.3g}, allowed {TOLERANCE:g}")
+        if not error <= allowed:
+            raise WrongAnswer(f"largest error {error:.3g}, allowed {allowed:g}")
         worst = max(worst, error)
     return worst
 

@@ -69,7 +69,12 @@ def test_every_net_of_the_race_is_a_valid_model() -> None:
 @pytest.mark.parametrize("peer", [peer for peer in CONTESTANTS if peer not in HEAVY])
 def test_a_peer_computes_every_net(peer) -> None:
     contestant = CONTESTANTS[peer]
-    missing = {"OpenVINO": "openvino", "ONNX Runtime": "onnxruntime", "JAX": "jax"}
+    missing = {
+        "OpenVINO": "openvino",
+        "OpenVINO bf16": "openvino",
+        "ONNX Runtime": "onnxruntime",
+        "JAX": "jax",
+    }
     missing |= {"PyTorch": "torch", "scikit-learn": "sklearn"}
     if peer in missing:
         pytest.importorskip(missing[peer])
@@ -81,8 +86,9 @@ def test_a_peer_computes_every_net(peer) -> None:
         try:
             computed += _computes(contestant, net, x, right)
         except DoesNotApply:
-            assert peer == "scikit-learn"
-    assert computed == (2 if peer == "scikit-learn" else len(names))
+            assert peer == "scikit-learn" or "bf16" in peer
+    if "bf16" not in peer:  # those need a wide product and a CPU for it
+        assert computed == (2 if peer == "scikit-learn" else len(names))
 
 
 def _computes(contestant: Any, net: Net, x: np.ndarray, right: np.ndarray) -> bool:
@@ -93,7 +99,7 @@ def _computes(contestant: Any, net: Net, x: np.ndarray, right: np.ndarray) -> bo
         team = Team(contestant.build(net, setting), setting, x[:rows], out, chunk)
         team.run()
         team.finish()
-        assert largest_error(out, right[:rows]) < 1e-5
+        assert largest_error(out, right[:rows], contestant.tolerance) <= contestant.tolerance
     return True
 
 
@@ -251,7 +257,9 @@ def test_a_race_from_the_command_line(tmp_path) -> None:
     assert "**4-8-6-1, 64 rows**" in end.stdout
     assert "x NumPy |" in end.stdout
     found = json.loads((tmp_path / "a.json").read_text())
-    assert [len(entry["seconds"]) for entry in found["jobs"][0]["entries"]] == [2, 2]
+    entries = found["jobs"][0]["entries"]
+    ran = [(entry["peer"], len(entry["seconds"])) for entry in entries if not entry["absent"]]
+    assert ran == [("instjit", 2), ("NumPy", 2)]
     assert (tmp_path / "a.svg").read_text().startswith("<svg ")
 
 
