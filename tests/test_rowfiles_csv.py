@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from instjit.errors import FormatError, InputError
@@ -231,6 +231,7 @@ def test_any_text_is_the_same_in_blocks_of_any_size(text, block_bytes, empty_is_
     assert outcome(block_bytes) == outcome(2**18)
 
 
+@example("0\n ")
 @settings(max_examples=300, deadline=None)
 @given(st.text('0123456789.,,,-+eE \n\n\n"naif_x', min_size=1, max_size=60))
 def test_text_is_read_as_python_and_its_csv_module_read_it(text):

@@ -97,7 +97,7 @@ def _plain(block: bytes, layout: Layout) -> Array | None:
     """By the JSON decoder, three times as fast as ``loadtxt``; None for what JSON does not know."""
     if layout.empty_is_nan or block.translate(None, _PLAIN) or _NEGATIVE_ZERO.search(block):
         return None
-    if not _even(block, layout.width):
+    if not block.strip() or not _even(block, layout.width):
         return None
     try:
         # One list: a list for each line would make the garbage collector look at all of numba.
