@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from instjit.arithmetic import FloatArray
 from instjit.cost import Cost, cost
 from instjit.errors import CompileError, InputError, Problem
 from instjit.gpu import arrays, build, device, layout, streams
 from instjit.gpu.emit import Form, GpuSource, emit
 from instjit.gpu.tensor_form import Precision
 from instjit.gpu.tile import SHARED_BYTES, Tile, shared_bytes_of
+from instjit.inplace import output
 from instjit.inputs import as_rows
 from instjit.kernels.packing import Floats, Integers
 from instjit.lower import lower
@@ -141,7 +141,7 @@ class CudaKernel:
         if stream is not None:  # its work so far may write X or read out
             self._await(stream)
         rows = as_rows(self.model, X)
-        result = self._host_output(out, len(rows))
+        result = output(out, (len(rows), self.output_size), where=" on the host, where X is")
         here = self._here()
         if len(rows):
             here.from_host(rows, result)
@@ -301,20 +301,3 @@ class CudaKernel:
                 rows = apart
             here.launch(rows, result, used)
         return out
-
-    def _host_output(self, out: Any, rows: int) -> FloatArray:
-        shape = (rows, self.output_size)
-        if out is None:
-            return np.empty(shape, np.float32)
-        wanted = (
-            f"out must be a writable C-contiguous float32 array of shape {shape} on the host, "
-            "where X is"
-        )
-        if not isinstance(out, np.ndarray):
-            raise InputError(Problem("OutputMismatch", f"{wanted}, got {type(out).__name__}"))
-        if out.dtype != np.float32 or out.shape != shape or not out.flags.carray:
-            how = "" if out.flags.carray else ", not C-contiguous and writable"
-            sentence = f"{wanted}, got {out.dtype} {out.shape}{how}"
-            raise InputError(Problem("OutputMismatch", sentence))
-        found: FloatArray = out
-        return found

@@ -33,11 +33,14 @@ def flat_rows(buffer: Any, width: int) -> FloatArray:
     return output(flat, (len(flat), width), "the buffer")
 
 
-def output(out: Any, shape: tuple[int, ...], name: str = "out") -> FloatArray:
-    """``out`` when it can be written to as it is, a new array for None."""
+def output(out: Any, shape: tuple[int, ...], name: str = "out", where: str = "") -> FloatArray:
+    """``out`` when it can be written to as it is, a new array for None.
+
+    ``where`` ends what a refusal wants, such as " on the host".
+    """
     if out is None:
         return np.empty(shape, np.float32)
-    wanted = f"{name} must be a writable C-contiguous float32 array of shape {shape}"
+    wanted = f"{name} must be a writable C-contiguous float32 array of shape {shape}{where}"
     if not isinstance(out, np.ndarray):
         raise InputError(Problem("OutputMismatch", f"{wanted}, got {type(out).__name__}"))
     if out.dtype != np.float32 or out.shape != shape or not out.flags.carray:
