@@ -18,7 +18,7 @@ from instjit.gpu.text import called, function_text
 
 Function: TypeAlias = Callable[..., Any]
 
-BESIDES = ("exp", "max", "min")
+BESIDES = ("softmax_exp", "max", "min")
 """Functions that instructions call besides the activations."""
 
 

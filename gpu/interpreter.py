@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from instjit.gpu.plain import absolute, add, bits, div, fma, mul, sub, to_int, trunc
 
     f32: Any = None
-    activated = exp_of = max_of = min_of = f32
+    activated = softmax_exp_of = max_of = min_of = f32
 
 
 # The header
@@ -178,15 +178,15 @@ def activation(buffer: Any, start: int, size: int, code: int) -> None:
 
 
 def softmax(buffer: Any, start: int, size: int) -> None:
-    """``exp(x - max) / sum`` of ``size`` slots in place."""
+    """``exp(x - max) * (1 / sum)`` of ``size`` slots in place."""
     if size == 0:
         return
     top = folded(buffer, start, size, True)
     for slot in range(start, start + size):
-        buffer[slot] = exp_of(sub(buffer[slot], top))
-    total = folded(buffer, start, size, False)
+        buffer[slot] = softmax_exp_of(sub(buffer[slot], top))
+    scale = div(f32(1.0), folded(buffer, start, size, False))
     for slot in range(start, start + size):
-        buffer[slot] = div(buffer[slot], total)
+        buffer[slot] = mul(buffer[slot], scale)
 
 
 def vector(

@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from ulp_measure import BOUNDS, EXACT, GELU_BOUND, GREATEST, near, same_bits, sample, worst
+from ulp_measure import (
+    BOUNDS,
+    EXACT,
+    GELU_BOUND,
+    GREATEST,
+    SOFTMAX_EXP_BOUNDS,
+    near,
+    same_bits,
+    sample,
+    softmax_exp_error,
+    worst,
+)
 
 from instjit.arithmetic import NumpyArithmetic
 from instjit.functions import FUNCTIONS
@@ -47,12 +58,18 @@ def test_gelu_is_within_a_third_of_its_bound(arguments: Float32) -> None:
     assert error.max() <= GELU_BOUND <= 1e-6 / 3
 
 
-def test_softmax_of_shifted_rows_is_within_1e_6() -> None:
-    x = np.random.default_rng(3).standard_normal((200, 40)).astype(np.float32) * np.float32(8)
-    e = apply("exp", M.sub(x, x.max(axis=1, keepdims=True)))
-    wide = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True))
-    exact = wide / wide.sum(axis=1, keepdims=True)
-    assert np.abs(e / e.sum(axis=1, keepdims=True) - exact).max() <= 1e-6
+def test_softmax_exp_is_within_its_bounds(arguments: Float32) -> None:
+    absolute, relative = softmax_exp_error(lambda x: apply("softmax_exp", x), arguments)
+    assert absolute <= SOFTMAX_EXP_BOUNDS[0] <= 1e-6 / 8
+    assert relative <= SOFTMAX_EXP_BOUNDS[1]
+
+
+def test_softmax_exp_is_zero_where_the_power_of_two_is_no_normal_number() -> None:
+    x = near(126.5 * math.log(2.0))
+    result = apply("softmax_exp", x[x < 0])
+    assert set(np.unique(result > 0)) == {False, True}
+    assert (np.diff((result > 0)[np.argsort(x[x < 0])].astype(int)) >= 0).all()
+    assert result[result > 0].min() == pytest.approx(8.312e-39, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +97,7 @@ def test_subnormal_results_are_within_one_step() -> None:
 
 SPECIAL = [
     ("exp", [-INF, -104.5, -0.0, 0.0, 88.8, INF, NAN], [0, 0, 1, 1, INF, INF, NAN]),
+    ("softmax_exp", [-INF, -1e30, -88.0, -87.7, -0.0, 0.0, NAN], [0, 0, 0, 0, 1, 1, NAN]),
     ("ln", [-INF, -TINY, -0.0, 0.0, 1.0, INF, NAN], [NAN, NAN, -INF, -INF, 0, INF, NAN]),
     ("tanh", [-INF, -9.1, -TINY, -0.0, 0.0, 9.1, INF, NAN], [-1, -1, -TINY, -0.0, 0, 1, 1, NAN]),
     ("erf", [-INF, -4.0, -0.0, 0.0, 4.0, INF, NAN], [-1, -1, -0.0, 0, 1, 1, NAN]),

@@ -9,7 +9,15 @@ import numba
 import numpy as np
 import pytest
 from plain_run import same_bits
-from ulp_measure import BOUNDS, GELU_BOUND, everything, sample, specials
+from ulp_measure import (
+    BOUNDS,
+    GELU_BOUND,
+    SOFTMAX_EXP_BOUNDS,
+    everything,
+    sample,
+    softmax_exp_error,
+    specials,
+)
 
 import instjit as ij
 from instjit import launch
@@ -203,6 +211,15 @@ def test_all_arguments_are_within_the_bounds(name, record_property) -> None:
     print(f"{name}: {worst:.4g}")
     bound, contract = (GELU_BOUND, 1e-6) if name == "gelu" else BOUNDS[name]
     assert worst <= bound <= contract
+
+
+@pytest.mark.exhaustive
+def test_softmax_exp_is_within_its_bounds_for_all_arguments() -> None:
+    function = Elementwise(["softmax_exp"], detect().name)
+    for x in everything():
+        absolute, relative = softmax_exp_error(lambda x: function(x[:, None])[:, 0], x)
+        assert absolute <= SOFTMAX_EXP_BOUNDS[0], f"from {x[0]!r}"
+        assert relative <= SOFTMAX_EXP_BOUNDS[1], f"from {x[0]!r}"
 
 
 @pytest.mark.exhaustive

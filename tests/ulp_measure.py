@@ -33,6 +33,9 @@ rounded up, and what the numerics contract allows."""
 GELU_BOUND = 3.1e-7
 """The largest error of GELU over all arguments, divided by max(1, |x|); the contract is 1e-6."""
 
+SOFTMAX_EXP_BOUNDS = 1.2e-7, 4e-7
+"""Largest errors of softmax_exp at or below 0: absolute, and relative while e^x is normal."""
+
 THRESHOLDS = (
     *(0.55, 0.57, 1.0, 2.4, 3.87, 3.9, 5.1, 9.01, 9.25, 13.942385),  # where a sequence changes form
     *(80.0, 87.0, 87.33, 88.0, 88.722, 88.73, 89.0, 103.97, 104.0),  # ends of the exponential
@@ -96,6 +99,17 @@ def worst(function: Callable[[Float32], Float32], name: str, x: Float32) -> tupl
         return 0.0, math.nan
     at = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
     return float(errors[at]), float(x[counted][at])
+
+
+def softmax_exp_error(function: Callable[[Float32], Float32], x: Float32) -> tuple[float, float]:
+    """Largest absolute error at or below 0, and relative one where e^x is normal; NaN left out."""
+    x = x[x <= 0]
+    exact = np.exp(x.astype(np.float64))
+    errors = np.abs(function(x) - exact)
+    errors[np.isnan(errors)] = np.inf
+    normal = exact >= LEAST_NORMAL
+    relative = errors[normal] / exact[normal]
+    return float(errors.max(initial=0)), float(relative.max(initial=0))
 
 
 def _wide(formula: Callable[[Float64], Any]) -> Callable[[Float32], Float64]:

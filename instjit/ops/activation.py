@@ -13,7 +13,7 @@ import numpy.typing as npt
 from instjit.arithmetic import FloatArray, NumpyArithmetic
 from instjit.errors import ModelError, Problem
 from instjit.functions import FUNCTIONS
-from instjit.program import FIXED, Expression, View, call
+from instjit.program import FIXED, Expression, Literal, View, call
 from instjit.summation import maximum_of, sum_of
 
 if TYPE_CHECKING:
@@ -99,7 +99,11 @@ class Activation(Enum):
 
     def operations(self, size: int) -> int:
         """Float32 operations over ``size`` slots."""
-        each = FUNCTIONS["exp"].cost + 4 if self.function is None else FUNCTIONS[self.function].cost
+        each = (
+            FUNCTIONS["softmax_exp"].cost + 4
+            if self.function is None
+            else FUNCTIONS[self.function].cost
+        )
         return size * each
 
 
@@ -115,10 +119,11 @@ def activation_named(name: str | Activation) -> Activation:
 
 
 def softmax(x: FloatArray) -> FloatArray:
-    """``exp(x - max) / sum`` over each row, float32, summed in the fixed shape of a Reduce."""
+    """``exp(x - max) * (1 / sum)`` over each row, float32, summed in the order of a Reduce."""
     shifted = x - maximum_of(x)[:, None]
-    powers = _in_blocks("exp", shifted)
-    return powers / sum_of(powers)[:, None]
+    powers = _in_blocks("softmax_exp", shifted)
+    scale = np.float32(1.0) / sum_of(powers)
+    return powers * scale[:, None]
 
 
 def _in_blocks(function: str, x: FloatArray) -> FloatArray:
@@ -131,12 +136,13 @@ def _in_blocks(function: str, x: FloatArray) -> FloatArray:
 
 
 def lower_softmax(low: Lowering, source: View) -> Expression:
-    """Append a softmax's steps but the division, and return that as an expression."""
+    """Append a softmax's steps but the last product, and return that as an expression."""
     x = low.element(source)
     top = low.temporary(1)
     low.reduce("maximum", source.count, x, top)
     powers = low.temporary(source.count)
-    low.map(powers, call("exp", call("sub", x, low.element(top, FIXED))))
-    total = low.temporary(1)
+    low.map(powers, call("softmax_exp", call("sub", x, low.element(top, FIXED))))
+    total, scale = low.temporary(1), low.temporary(1)
     low.reduce("sum", source.count, low.element(powers), total)
-    return call("div", low.element(powers), low.element(total, FIXED))
+    low.map(scale, call("div", Literal(1.0), low.element(total)))  # a product costs a tenth of it
+    return call("mul", low.element(powers), low.element(scale, FIXED))
