@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from instjit.cost import Cost
 from instjit.kernels import build, emit, layout, packing, pairing, population, target
+from instjit.kernels.by_rows import quicker_by_rows
 from instjit.kernels.emit import Source
 from instjit.kernels.layout import Layout
 from instjit.kernels.multiplier import Multiplier
@@ -61,7 +62,8 @@ class Compiled:
         plan = pairing.plan(self.program, multiplier) if multiplier else None
         slots = self.program.slots + (plan.slots if plan else 0)
         share = 2 * cost.multiply_adds / max(1, cost.flops + cost.moved)
-        self.level = target.fitted(level, slots, share, tiles=plan is not None)
+        rows = quicker_by_rows(self.program, level.width)
+        self.level = target.fitted(level, slots, share, tiles=plan is not None, rows=rows)
         size = multiplier.block_floats if multiplier else packing.block_floats
         self.places: Layout = layout.layout(self.program, model, size)
         kinds = [instruction.kind for instruction in model.instructions]

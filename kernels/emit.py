@@ -24,6 +24,8 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from instjit.kernels.ahead import fetches
+from instjit.kernels.borrowed import borrowed
 from instjit.kernels.layout import Layout
 from instjit.kernels.located import Located, Node, Number, Place, Total, text_of
 from instjit.kernels.pairing import Plan
@@ -44,13 +46,11 @@ from instjit.program import (
     Step,
     View,
     chains,
+    step_reads,
 )
 
 STACK_BYTES = 64 * 1024
 """A row's scratch up to this size lies on the stack."""
-
-FETCH_WORK = 64
-"""Multiply-adds for each column from which Gemms fetch the next tile: 250-300-200 gains 5 %."""
 
 STEPS_PER_FUNCTION = 100
 """Numba's front end is superlinear in the statements of a function."""
@@ -133,7 +133,8 @@ class _Writer:
         self.variant = variant
         self.kinds = kinds
         self.directories = iter(places.directories)
-        self.ahead = _fetches(program, level) if variant == "output" else {}
+        self.ahead = fetches(program, level) if variant == "output" else {}
+        self.borrowed = borrowed(program) if variant == "output" and level.lanes == 1 else {}
 
     def body(self) -> str:
         lines = ["", *self._definitions(), "", "", *self._functions(), *self._tiles()]
@@ -171,8 +172,13 @@ class _Writer:
     def _ahead(self, number: int) -> str:
         return f", ahead={self.ahead[number]}" if number in self.ahead else ""
 
-    def _arguments(self, number: int, fetched: str) -> str:
-        return f"s, k, n, {fetched}" if number in self.ahead else "s, k, n"
+    def _arguments(self, number: int, rows: str) -> str:
+        return f"s, k, n, {rows}" if number in self.ahead or self._borrows(number) else "s, k, n"
+
+    def _borrows(self, number: int) -> bool:
+        step = self.program.steps[number]
+        views = (step.target, *step_reads(step))
+        return any(view.region in self.borrowed for view in views)
 
     def _call(self, number: int, step: Step) -> str:
         if isinstance(step, Gemm):
@@ -184,9 +190,10 @@ class _Writer:
                 f"{self._ahead(number)})"
             )
         if isinstance(step, Map):
+            into = ', into="y"' if step.target.region in self.borrowed else ""
             return (
                 f"elementwise(count={step.target.count}, target={self._at(step.target)}, "
-                f"value={self._value(step.value)})"
+                f"value={self._value(step.value)}{into})"
             )
         if isinstance(step, Reduce):
             function = {"sum": "add", "maximum": "maximum"}[step.kind]
@@ -226,7 +233,11 @@ class _Writer:
         )
 
     def _at(self, view: View) -> int:
-        return self.program.offsets[view.region] + view.start
+        return self._base(view.region) + view.start
+
+    def _base(self, region: int) -> int:
+        """Where a region begins: its slot, or the column of the row that it is."""
+        return self.borrowed.get(region, self.program.offsets[region])
 
     def _value(self, value: Expression) -> str:
         return text_of(self._located(value))
@@ -242,13 +253,16 @@ class _Writer:
             return Total()
         if isinstance(value, Constant):
             return Place("k", self.places.vectors[value.vector] + value.start, value.index.kind)
-        at = self.program.offsets[value.region] + value.start
+        area = "x" if value.region in self.borrowed else "s"
+        at = self._base(value.region) + value.start
         listed = self.places.lists[value.index.slots] if value.index.kind == "gather" else 0
-        return Place("s", at, value.index.kind, value.index.every, listed)
+        return Place(area, at, value.index.kind, value.index.every, listed)
 
     def _columns(self, columns: Sequence[Column]) -> str:
         runs = "".join(
-            f"({c.first}, {self._at(c.view)}, {c.view.count}), " for c in columns if c.view.count
+            f"({c.first}, {self._at(c.view)}, {c.view.count}), "
+            for c in columns
+            if c.view.count and c.view.region not in self.borrowed
         )
         return f"({runs.rstrip()})"
 
@@ -300,9 +314,7 @@ class _Writer:
         yield "    for tile in range(first, last):"
         yield f"        row = tile * {lanes}"
         if lanes == 1:
-            yield "        take(x, row, s)"
-            yield from self._steps("        ", "0, 0")
-            yield f"        {self._give('1')}"
+            yield from self._one_row("        ", "row", self._give("1"))
             return
         yield f"        count = {lanes}"
         yield f"        if row + {lanes} > rows:"
@@ -348,36 +360,17 @@ class _Writer:
         else:
             yield f"    buffer = empty({self.program.slots + 16}, float32)"
             yield "    s = aligned(buffer)"
-        yield "    take(x, 0, s)"
-        yield from self._steps("    ", "0, 0")
-        yield "    give(y, 0, s)"
+        yield from self._one_row("    ", "0", "give(y, 0, s)")
         if not self._on_stack:
             yield "    release(buffer)"
         yield "    return True"
 
-
-def _fetches(program: Program, level: Level) -> dict[int, tuple[int, int, int, int]]:
-    """For each Gemm's step number what it fetches of the next tile (``GemmSpec.ahead``).
-
-    Shares go by multiply-adds, so that the requests are spread over the time of a tile. A program
-    with little work for its rows is left to the hardware's prefetcher.
-    """
-    work = {
-        number: step.target.count * step.source.count
-        for number, step in enumerate(program.steps)
-        if isinstance(step, Gemm)
-    }
-    total = sum(work.values())
-    if level.lanes == 1 or total < FETCH_WORK * (program.width_in + program.width_out):
-        return {}
-    found, x_at, y_at = {}, 0, 0
-    for number, products in work.items():
-        outputs = program.steps[number].target.count
-        x_each, y_each = (
-            -(-level.lanes * width * products // (total * outputs))
-            for width in (program.width_in, program.width_out)
-        )
-        found[number] = (x_at, x_each, y_at, y_each)
-        x_at += x_each * outputs
-        y_at += y_each * outputs
-    return found
+    def _one_row(self, indent: str, row: str, give: str) -> Iterable[str]:
+        yield f"{indent}take(x, {row}, s)"
+        rows = "0, 0"
+        if self.borrowed:
+            rows = "at_x, at_y"
+            yield f"{indent}at_x = address(x, {row})"
+            yield f"{indent}at_y = address(y, {row})"
+        yield from self._steps(indent, rows)
+        yield f"{indent}{give}"

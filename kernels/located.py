@@ -1,4 +1,4 @@
-"""Located values: expression trees whose leaves are places in scratch and in the packed constants.
+"""Located values: expression trees whose leaves are places in scratch, constants and rows of input.
 
 The emitter writes them as text; running the text rebuilds them from the constructors below, which
 are all that the text's own namespace offers besides the kernel functions.
@@ -16,7 +16,7 @@ from instjit.functions import FUNCTIONS
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Leaf in an area: ``s`` scratch slots, ``k`` packed float constants.
+    """Leaf in an area: ``s`` scratch slots, ``k`` packed float constants, ``x`` a row of input.
 
     Element i is entry ``at + i`` (each), ``at`` (fixed), ``at + i // every`` (repeat) or ``at +
     n[listed + i]`` (gather; n holds the packed integers).
@@ -82,6 +82,26 @@ def constant_fixed(at: int) -> Place:
     return Place("k", at, "fixed")
 
 
+def column(at: int) -> Place:
+    """Column at + i of the row of input."""
+    return Place("x", at)
+
+
+def column_fixed(at: int) -> Place:
+    """Column at of the row of input."""
+    return Place("x", at, "fixed")
+
+
+def column_repeat(at: int, every: int) -> Place:
+    """Column at + i // every of the row of input."""
+    return Place("x", at, "repeat", every=every)
+
+
+def column_gather(at: int, listed: int) -> Place:
+    """Column at + n[listed + i] of the row of input."""
+    return Place("x", at, "gather", listed=listed)
+
+
 def _node(name: str, *arguments: Located) -> Node:
     return Node(name, arguments)
 
@@ -93,6 +113,10 @@ CONSTRUCTORS: dict[str, Callable[..., Any] | Total] = {
     "gather": gather,
     "constant": constant,
     "constant_fixed": constant_fixed,
+    "column": column,
+    "column_fixed": column_fixed,
+    "column_repeat": column_repeat,
+    "column_gather": column_gather,
     "number": Number,
     "total": Total(),
     **{name: partial(_node, name) for name in FUNCTIONS},
@@ -107,12 +131,15 @@ def text_of(value: Located) -> str:
         return f"number({value.value!r})"
     if isinstance(value, Total):
         return "total"
-    if value.area == "k":
-        return f"constant({value.at})" if value.index == "each" else f"constant_fixed({value.at})"
-    tail = {"each": "", "fixed": "", "repeat": f", {value.every}", "gather": f", {value.listed}"}[
-        value.index
-    ]
-    return f"{value.index}({value.at}{tail})"
+    tail = {"each": "", "fixed": "", "repeat": f", {value.every}", "gather": f", {value.listed}"}
+    return f"{_constructor(value)}({value.at}{tail[value.index]})"
+
+
+def _constructor(place: Place) -> str:
+    if place.area == "s":
+        return place.index
+    kind = {"k": "constant", "x": "column"}[place.area]
+    return kind if place.index == "each" else f"{kind}_{place.index}"
 
 
 def places(value: Located) -> tuple[Place, ...]:

@@ -80,7 +80,7 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
 
 
 def _step(schedule: Schedule, kind: str, spec: StepSpec) -> Any:
-    """``f(s, k, n)``, and for a gemm that fetches ahead ``f(s, k, n, x, y)``."""
+    """``f(s, k, n)``, and ``f(s, k, n, x, y)`` where rows of the caller's arrays are operands."""
 
     def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
         pointers = {"s": FLOATS, "k": FLOATS, "n": INTEGERS, "x": FLOATS, "y": FLOATS}
@@ -98,11 +98,10 @@ def _step(schedule: Schedule, kind: str, spec: StepSpec) -> Any:
         return types.void(s, k, n), codegen
 
     @intrinsic
-    def fetching(typing: Any, s: Any, k: Any, n: Any, x: Any, y: Any) -> Any:
+    def with_rows(typing: Any, s: Any, k: Any, n: Any, x: Any, y: Any) -> Any:
         return types.void(s, k, n, types.uint64, types.uint64), codegen
 
-    fetches = isinstance(spec, GemmSpec | ProductSpec) and spec.ahead
-    return fetching if fetches else step
+    return with_rows if {"x", "y"} & {area for area, _ in spec.operands()} else step
 
 
 def _place(builder: Builder, areas: dict[str, IRValue], lanes: int, area: str, at: int) -> IRValue:
@@ -317,11 +316,14 @@ def aligned(typing: Any, buffer: Any) -> Any:
 
 @intrinsic
 def address(typing: Any, rows: Any, row: Any) -> Any:
-    """Where a row of a C-contiguous float32 array begins; the array may end before it."""
+    """Where a row of a C-contiguous float32 array begins; the array may end before it.
+
+    A one-dimensional array is row 0.
+    """
 
     def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
         held = context.make_array(signature.args[0])(context, builder, args[0])
-        columns = builder.extract_value(held.shape, 1)
+        columns = builder.extract_value(held.shape, signature.args[0].ndim - 1)
         return builder.ptrtoint(builder.gep(held.data, [builder.mul(args[1], columns)]), I64)
 
     return types.uint64(rows, types.int64), codegen

@@ -5,7 +5,7 @@ Scratch is an array [slot][lane] that starts as NaN, so that a slot read before 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -49,7 +49,7 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
         "part_in": lambda **fields: _take_part(ColumnsSpec(**fields)),
         "part_out": lambda **fields: _give_part(ColumnsSpec(**fields)),
         "stack": lambda slots: lambda: _empty(slots, np.float32).reshape(slots, 1),
-        "address": lambda rows, row: 0,
+        "address": lambda rows, row: rows.reshape(-1)[row * rows.shape[-1] :],
         "aligned": lambda buffer: buffer[: (len(buffer) - 16) // lanes * lanes].reshape(-1, lanes),
         "release": lambda buffer: None,
         "empty": _empty,
@@ -58,7 +58,7 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
 
 
 def _gemm(spec: GemmSpec, panel: int) -> StepFunction:
-    def step(s: Floats, k: Floats, n: Integers, *fetched: int) -> None:
+    def step(s: Floats, k: Floats, n: Integers, *fetched: Floats) -> None:
         weights, bias = _unpacked(spec, panel, k)
         source = np.ascontiguousarray(s[spec.source : spec.source + spec.depth].T)
         with np.errstate(all="ignore"):
@@ -88,8 +88,11 @@ def _unpacked(spec: GemmSpec, panel: int, k: Floats) -> tuple[Floats, Floats]:
 
 
 def _elementwise(spec: MapSpec) -> StepFunction:
-    def step(s: Floats, k: Floats, n: Integers) -> None:
-        s[spec.target : spec.target + spec.count] = _values(spec.value, spec.count, s, k, n)
+    def step(s: Floats, k: Floats, n: Integers, *rows: Floats) -> None:
+        target = rows[1][:, None] if spec.into == "y" else s
+        target[spec.target : spec.target + spec.count] = _values(
+            spec.value, spec.count, s, k, n, rows=rows
+        )
 
     return step
 
@@ -97,8 +100,10 @@ def _elementwise(spec: MapSpec) -> StepFunction:
 def _reduce(spec: ReduceSpec) -> StepFunction:
     fold = {"add": sum_of, "maximum": maximum_of}[spec.function]
 
-    def step(s: Floats, k: Floats, n: Integers) -> None:
-        values = np.broadcast_to(_values(spec.value, spec.count, s, k, n), (spec.count, s.shape[1]))
+    def step(s: Floats, k: Floats, n: Integers, *rows: Floats) -> None:
+        values = np.broadcast_to(
+            _values(spec.value, spec.count, s, k, n, rows=rows), (spec.count, s.shape[1])
+        )
         with np.errstate(all="ignore"):
             s[spec.target] = fold(np.ascontiguousarray(values.T))
 
@@ -138,10 +143,17 @@ def _key(identity: float) -> int:
 
 
 def _values(
-    value: Located, count: int, s: Floats, k: Floats, n: Integers, total: Any = None
+    value: Located,
+    count: int,
+    s: Floats,
+    k: Floats,
+    n: Integers,
+    total: Any = None,
+    rows: Sequence[Floats] = (),
 ) -> Floats:
     """Elements 0 .. count - 1 over all lanes: [count][lanes], or what broadcasts to it."""
     elements = np.arange(count)
+    areas = {"s": s, "k": k[:, None], **({"x": rows[0][:, None]} if rows else {})}
 
     def leaf(place: Place) -> Floats:
         if place.index == "fixed":
@@ -150,9 +162,7 @@ def _values(
             entries = n[place.listed + elements].astype(np.int64)
         else:
             entries = elements // place.every
-        held: Floats = (
-            s[place.at + entries] if place.area == "s" else k[place.at + entries][:, None]
-        )
+        held: Floats = areas[place.area][place.at + entries]
         return held
 
     result: Floats = evaluate(value, NumpyArithmetic(), leaf, total)

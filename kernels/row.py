@@ -72,17 +72,13 @@ class RowSchedule:
         total = state[0]
         if rest:
             joined = sequence(arithmetic, total, values.at(i64(whole * PARTIALS), rest, PARTIALS))
-            total = builder.select(_below(rest), joined, total)
+            total = builder.select(_below(rest, PARTIALS), joined, total)
         for step in (8, 4, 2, 1):
-            if step < parts:
-                order = [
-                    lane + step if lane + step < PARTIALS else lane for lane in range(PARTIALS)
-                ]
-                lanes = ir.Constant(ir.VectorType(I32, PARTIALS), order)
-                moved = builder.shuffle_vector(total, ir.Constant(total.type, ir.Undefined), lanes)
-                joined = sequence(arithmetic, total, moved)
-                total = builder.select(_below(min(step, parts - step)), joined, total)
-        store(builder, builder.extract_element(total, ir.Constant(I32, 0)), target)
+            low, high = (_lanes(builder, total, first, step) for first in (0, step))
+            joined = sequence(VectorArithmetic(builder, step), low, high)
+            pairs = max(0, min(step, parts - step))
+            total = joined if pairs == step else builder.select(_below(pairs, step), joined, low)
+        store(builder, total, target)
 
     def lookup(
         self,
@@ -212,7 +208,17 @@ class RowValues:
         return load_part(self.builder, self.builder.gep(base, [first]), count, width)
 
 
-def _below(count: int) -> IRValue:
-    return ir.Constant(
-        ir.VectorType(ir.IntType(1), PARTIALS), [int(lane < count) for lane in range(PARTIALS)]
-    )
+def _lanes(builder: Builder, value: IRValue, first: int, count: int) -> IRValue:
+    """Lanes ``first .. first + count`` of a vector; one lane is a float."""
+    if count == 1:
+        return builder.extract_element(value, ir.Constant(I32, first))
+    order = ir.Constant(ir.VectorType(I32, count), list(range(first, first + count)))
+    return builder.shuffle_vector(value, ir.Constant(value.type, ir.Undefined), order)
+
+
+def _below(count: int, width: int) -> IRValue:
+    """True in the first ``count`` lanes."""
+    if width == 1:
+        return ir.Constant(ir.IntType(1), count)
+    mask = ir.VectorType(ir.IntType(1), width)
+    return ir.Constant(mask, [int(lane < count) for lane in range(width)])

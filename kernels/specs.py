@@ -104,15 +104,16 @@ class ProductSpec:
 
 @dataclass(frozen=True, slots=True)
 class MapSpec:
-    """``target[i] = value(i)`` for i < count."""
+    """``target[i] = value(i)`` for i < count; ``into``: slots (s), or columns of the output (y)."""
 
     count: int
     target: int
     value: Located
+    into: str = "s"
 
     def operands(self) -> tuple[tuple[str, int], ...]:
         """Target, then the value's places."""
-        return (("s", self.target), *value_operands(self.value))
+        return ((self.into, self.target), *value_operands(self.value))
 
 
 @dataclass(frozen=True, slots=True)

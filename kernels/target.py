@@ -110,13 +110,17 @@ def cache_bytes() -> int:
         return 1 << 20
 
 
-def fitted(level: Level, slots: int, dot_share: float, *, tiles: bool = False) -> Level:
+def fitted(
+    level: Level, slots: int, dot_share: float, *, tiles: bool = False, rows: bool = False
+) -> Level:
     """The level with the tile height that keeps a tile's scratch within half of the L2 cache.
 
     A model wider than that at one vector of lanes runs row by row, vectorised over features, unless
     its work is mostly Gemm (``dot_share`` of the operations), which needs lanes to use a weight
-    twice, or ``tiles`` demands it.
+    twice, or ``tiles`` demands it. So does one that is quicker by ``rows``.
     """
+    if rows:
+        return replace(level, vectors=0)
     budget = cache_bytes() // 2
     vectors = level.vectors
     while vectors > 1 and slots * vectors * level.width * 4 > budget:

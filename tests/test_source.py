@@ -222,6 +222,7 @@ NAMES = {
     *("take", "take_part", "give", "give_part", "stack", "row_scratch", "aligned", "release"),
     *("empty", "float32", "range", "address", "each", "fixed", "repeat", "gather", "constant"),
     *("constant_fixed", "number", "total", "tile", "rows", "row", "count", "buffer", "next_x"),
+    *("column", "column_fixed", "column_repeat", "column_gather", "at_x", "at_y"),
     *("next_y", "x", "y", "first", "last", "shared", "start", "stop", "k", "n", "s"),
     *FUNCTIONS,
 }
