@@ -166,13 +166,18 @@ class Kernel:
         """
         usable = None if threads is None else thread_count.checked(threads)
         if slots is None:
-            done: FloatArray | None = (self._direct or self._prepare_direct()).rows(X, out)
+            direct = self._direct or self._prepare_direct()
+            done: FloatArray | None = direct.rows(X, out)
+            if done is None:
+                done = direct.batch(X, out, thread_count.granted(usable or self._threads))
             if done is not None:
                 return done
         usable = usable or self._threads
         start, stop = (0, self.output_size) if slots is None else self._checked_slots(slots)
         rows = X if is_rows(X, self.input_size) else as_rows(self.model, X)
         result = output(out, (len(rows), stop - start))
+        if slots is None and rows is not X and self._straight(rows, result, usable):
+            return result
         form = self._variant("output" if slots is None else "slots")
         launch.run_batch(form, rows, result, start, stop, usable)
         return result
@@ -198,11 +203,13 @@ class Kernel:
         """
         direct = self._direct or self._prepare_direct()
         done: FloatArray | None = direct.row(x, out)
+        if done is None and direct.wide:
+            done = direct.wide_row(x, out, thread_count.granted(self._threads))
         if done is not None:
             return done
         line = as_line(self.model, x)
         result = output(out, (self.output_size,))
-        if direct.row(line, result) is None:
+        if direct.row(line, result) is None and direct.wide_row(line, result, 1) is None:
             launch.run_batch(self._row_variant(), line[None], result[None], 0, self.output_size, 1)
         return result
 
@@ -339,6 +346,13 @@ class Kernel:
                 sentence = f'warm takes "row", "slots" or "buffer", not {form!r}'
                 raise InputError(Problem("UnknownForm", sentence, fields={"form": form}))
 
+    def _straight(self, rows: FloatArray, result: FloatArray, usable: int | None) -> bool:
+        """Whether machine code has taken rows that were converted."""
+        direct = self._direct or self._prepare_direct()
+        if direct.rows(rows, result) is not None:
+            return True
+        return direct.batch(rows, result, thread_count.granted(usable)) is not None
+
     def _variant(self, variant: Variant) -> Compiled:
         known = self._variants.get(variant)
         if known is None:
@@ -360,9 +374,9 @@ class Kernel:
 
     def _prepare_direct(self) -> Direct:
         form = self._variant("output")
-        direct = form.direct(int(launch.PARALLEL_SECONDS / form.tile_seconds))
+        direct = form.direct(launch.reach(form))
         if self._multiplier is not None:
-            direct.row = self._row_variant().direct(0).row
+            direct.rows_from(self._row_variant().direct(None))
         object.__setattr__(self, "_direct", direct)
         return direct
 

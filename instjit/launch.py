@@ -6,11 +6,15 @@ import numpy as np
 
 from instjit import threads
 from instjit.arithmetic import FloatArray
+from instjit.kernels.direct import Reach
 from instjit.kernels.driver import Batch, run
 from instjit.variant import Compiled
 
 PARALLEL_SECONDS = 60e-6
-"""Work on one thread from which it is shared with a second: getting there takes 15 us."""
+"""Work on one thread from which it is shared with a second."""
+
+LONG_SECONDS = 2e-3
+"""Work above which batches are run from here, in sections: 20 us of Python are 1 % of it."""
 
 PIECES = 64
 """Claims of each thread in a section: what a thread that loses its core can hold up is one."""
@@ -47,11 +51,20 @@ def run_batch(
     total = -(-count // form.lanes)
     workers = 1
     if count * form.row_seconds > PARALLEL_SECONDS and usable != 1:
-        workers = min(total, threads.available(), usable or total)
+        workers = min(total, threads.granted(usable))
     section = max(1, int(SECTION_SECONDS * workers / form.tile_seconds))
     grain = max(1, -(-min(section, total) // (workers * PIECES)))
     for first in range(0, total, section):
         run(batch, first, min(first + section, total), workers, grain)
+
+
+def reach(form: Compiled) -> Reach:
+    """Up to which size a kernel's calls go straight to machine code."""
+    return Reach(
+        tiles=int(PARALLEL_SECONDS / form.tile_seconds),
+        rows=max(1, int(PARALLEL_SECONDS / form.single_seconds)),
+        longest=int(LONG_SECONDS / form.row_seconds),
+    )
 
 
 def _apart(rows: FloatArray, out: FloatArray) -> tuple[FloatArray, bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -25,9 +26,15 @@ def available() -> int:
     counts = [
         affinity,
         _quota(),
-        _from_environment("INSTJIT_THREADS") or _from_environment("OMP_NUM_THREADS"),
+        _from_environment(b"INSTJIT_THREADS") or _from_environment(b"OMP_NUM_THREADS"),
     ]
     return max(1, min(count for count in counts if count))
+
+
+def granted(wanted: int | None) -> int:
+    """Threads of a call that asks for so many, None for as many as there are."""
+    usable = available()
+    return usable if wanted is None else min(wanted, usable)
 
 
 def checked(threads: int | None, default: int | None = None) -> int | None:
@@ -67,6 +74,19 @@ def _quota() -> int | None:
     return max(1, math.ceil(int(quota) / int(period)))
 
 
-def _from_environment(name: str) -> int | None:
-    first = os.environ.get(name, "").split(",")[0].strip()
+def _from_environment(name: bytes) -> int | None:
+    value = _getenv()(name)
+    if value is None:
+        return None
+    first = value.split(b",")[0].strip()
     return int(first) if first.isdigit() and int(first) > 0 else None
+
+
+@cache
+def _getenv() -> Callable[[bytes], bytes | None]:
+    """The C library's, which knows what ``os.environ`` is told: 0.3 us, of that 2.3 us."""
+    import ctypes
+
+    found = ctypes.PyDLL(None).getenv
+    found.argtypes, found.restype = [ctypes.c_char_p], ctypes.c_char_p
+    return found

@@ -23,11 +23,13 @@ from instjit.population import Population
 from instjit.program import Program
 
 if TYPE_CHECKING:
-    from instjit.kernels.direct import Direct
+    from instjit.kernels.direct import Direct, Reach
 
 SECONDS_PER_FLOP = 1.5e-11
 SECONDS_PER_SLOT = 1.0e-10
-"""Rough rates of one core: 65 GFLOP/s of float32, and a slot moved in, out or within."""
+SECONDS_PER_CONSTANT = 4.5e-11
+"""Rough rates of one core: 65 GFLOP/s of float32, a slot moved in, out or within, and a constant
+read for one row (89 GB/s)."""
 
 
 class Compiled:
@@ -45,8 +47,8 @@ class Compiled:
         The packed constants; the functions take their addresses.
     lanes, scratch
         Rows of a tile, and floats of its scratch.
-    row_seconds, tile_seconds
-        Rough times on one core of one row of a batch, and of a tile.
+    row_seconds, tile_seconds, single_seconds
+        Rough times on one core of one row of a batch, of a tile, and of a row alone.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Compiled:
             max(1, cost.flops) * SECONDS_PER_FLOP + (cost.moved + columns) * SECONDS_PER_SLOT
         )
         self.tile_seconds = self.lanes * self.row_seconds
+        self.single_seconds = max(self.row_seconds, self.k.size * SECONDS_PER_CONSTANT)
 
     @cached_property
     def tiles(self) -> Any:
@@ -100,18 +103,27 @@ class Compiled:
 
         return driver.address_of(build.row_function(self.source))
 
-    def direct(self, most_tiles: int) -> Direct:
-        """Calls from Python that convert nothing, of so many tiles at most.
+    @cached_property
+    def wide_row_address(self) -> int:
+        """The machine code of ``wide_row``."""
+        from instjit.kernels import driver
+
+        return driver.address_of(build.wide_row_function(self.source))
+
+    def direct(self, reach: Reach | None) -> Direct:
+        """Calls from Python that convert nothing; of single rows alone for None.
 
         With another precision than float32 there is none for a single row.
         """
-        from instjit.kernels.direct import Direct, Shape
+        from instjit.kernels.direct import Direct, Reach, Shape
 
         shape = Shape(self.program.width_in, self.program.width_out, self.lanes, self.scratch)
-        code = {"tiles": self.tiles_address} if most_tiles else {}
+        code = {"tiles": self.tiles_address} if reach else {}
         if self.source.precision == "float32":
             code["row"] = self.row_address
-        return Direct(code, self.k_address, self.n_address, shape, most_tiles)
+        if self.source.wide:
+            code["wide_row"] = self.wide_row_address
+        return Direct(code, self.k_address, self.n_address, shape, reach or Reach(0, 1, 0))
 
     @cached_property
     def inline(self) -> Any:

@@ -25,13 +25,18 @@ def plain_functions(source: Source, *, rows: bool) -> dict[str, Any]:
 
 
 def tiles_function(source: Source) -> Function:
-    """``tiles`` compiled for the one signature of ``entry.TILES``; made once for each digest."""
+    """``tiles`` compiled for the one signature of ``calling.TILES``; made once for each digest."""
     return _once(source, "tiles", lambda: _compiled_tiles(source))
 
 
 def row_function(source: Source) -> Function:
-    """``row`` compiled for the one signature of ``entry.ROW``."""
+    """``row`` compiled for the one signature of ``calling.ROW``."""
     return _once(source, "row", lambda: _compiled_row(source))
+
+
+def wide_row_function(source: Source) -> Function:
+    """``wide_row`` compiled for the one signature of ``calling.WIDE_ROW``."""
+    return _once(source, "wide_row", lambda: _compiled_row(source, "wide_row"))
 
 
 def inline_function(source: Source, k: Floats, n: Integers) -> Any:
@@ -113,12 +118,13 @@ def _jitted(source: Source, function: str, signatures: Sequence[Any], *, rows: b
 
 
 def _compiled_tiles(source: Source) -> Function:
-    from instjit.kernels.entry import TILES
+    from instjit.kernels.calling import TILES
 
     return _jitted(source, "tiles", [TILES], rows=False)
 
 
-def _compiled_row(source: Source) -> Function:
-    from instjit.kernels.entry import ROW
+def _compiled_row(source: Source, function: str = "row") -> Function:
+    from instjit.kernels.calling import ROW, WIDE_ROW
 
-    return _jitted(source, "row", [ROW], rows=True)
+    signature = ROW if function == "row" else WIDE_ROW
+    return _jitted(source, function, [signature], rows=True)

@@ -1,6 +1,6 @@
-"""Calls of a kernel from Python that go straight to machine code: one row, and batches of few.
+"""Calls of a kernel from Python that go straight to machine code: rows, and batches of few.
 
-What they cannot take as it is, and what is better shared out among threads, they answer with None.
+What they cannot take as it is they answer with None.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from instjit.kernels import entry, pyobjects
+from instjit.kernels import entry, pool, pyobjects, sharing
 from instjit.kernels.packing import LINE_FLOATS
 
 Call: TypeAlias = Callable[[Any, Any], Any]
+Shared: TypeAlias = Callable[[Any, Any, int], Any]
 
 HELD_BYTES = 1 << 19
-"""Scratch that a kernel keeps for such calls at most."""
+"""Scratch that a kernel keeps for such calls at most, and a thread of the pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,47 +31,100 @@ class Shape:
     scratch: int
 
 
-class Direct:
-    """The calls of one kernel, which take up to ``most_tiles`` tiles.
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Up to which size calls go where: in tiles and in rows.
 
-    They hold the interpreter's lock: ``launch`` takes over 10 us to give it back and get to work.
-    Without machine code for a "row" every batch takes tiles; without any for "tiles" (and none at
-    most) batches take single rows.
+    Attributes
+    ----------
+    tiles, rows
+        What one thread does on the spot, holding the interpreter's lock: ``rows`` where single rows
+        are quicker than a tile.
+    longest
+        Rows of a batch that is shared; above it a few microseconds of Python no longer matter.
+    """
+
+    tiles: int
+    rows: int
+    longest: int
+
+
+class Direct:
+    """The calls of one kernel.
+
+    Without machine code for a "row" every batch takes tiles; without any for "tiles" batches take
+    single rows; with "wide_row" single rows are for several threads.
 
     Attributes
     ----------
     row
         ``row(x, out)``: the output of one row, ``out`` or a new array for None.
     rows
-        ``rows(X, out)``: the same for a batch of few rows.
+        ``rows(X, out)``: the same for a batch that one thread has done sooner than two.
+    wide
+        Whether rows are for ``wide_row``.
     """
 
     row: Call
     rows: Call
+    wide: bool
 
-    def __init__(
-        self, code: Mapping[str, int], k: int, n: int, shape: Shape, most_tiles: int
-    ) -> None:
+    def __init__(self, code: Mapping[str, int], k: int, n: int, shape: Shape, reach: Reach) -> None:
+        self.wide = False
+        self.row = self.rows = _nothing
+        self._batch: Shared | None = None
+        self._wide_row: Shared | None = None
+        self._tile_bytes = -(-4 * shape.scratch // pool.LINE_BYTES) * pool.LINE_BYTES
         if not pyobjects.readable():
-            self.row = self.rows = _nothing
             return
         few = few_rows(shape.lanes) if "row" in code else 0
-        tiles = most_tiles if 4 * shape.scratch <= HELD_BYTES else 0
+        spot = 0 if "wide_row" in code else min(few, reach.rows)
+        tiled = "tiles" in code and 4 * shape.scratch <= HELD_BYTES
+        tiles = reach.tiles if tiled else 0
         held = _Held(4 * shape.scratch if tiles else 0)
         held.fill(
             {
-                "tiles": 0, "row": 0, **code,
+                "tiles": 0, "row": 0, "wide_row": 0, **code,
                 "k": k, "n": n, "scratch": held.scratch, "lanes": shape.lanes,
                 "width_in": shape.width_in, "width_out": shape.width_out,
-                "few": few, "most": max(few, tiles * shape.lanes),
+                "few": few, "most": max(spot, tiles * shape.lanes),
+                "tile_bytes": self._tile_bytes, "longest": reach.longest if tiled else 0,
             }
         )  # fmt: skip
-        addresses = entry.addresses()
-        self.row, self.rows = (
-            pyobjects.method(name, addresses[name], held.memory) for name in ("row", "rows")
-        )
-        if "row" not in code:
-            self.row = _nothing
+        self._bind(held.memory, code)
+
+    def _bind(self, memory: Any, code: Mapping[str, int]) -> None:
+        here, shared = entry.addresses(), sharing.addresses()
+        self.rows = pyobjects.method("rows", here["rows"], memory)
+        self._batch = pyobjects.method("batch", shared["batch"], memory)
+        self.wide = "wide_row" in code
+        if self.wide:
+            self._wide_row = pyobjects.method("wide_row", shared["wide_row"], memory)
+        elif "row" in code:
+            self.row = pyobjects.method("row", here["row"], memory)
+
+    def rows_from(self, other: Direct) -> None:
+        """Take single rows from another kernel's calls."""
+        self.row, self.wide, self._wide_row = other.row, other.wide, other._wide_row
+
+    def batch(self, X: Any, out: Any, threads: int) -> Any:
+        """``rows`` shared among so many threads at most."""
+        return _with_pool(self._batch, X, out, threads, threads * self._tile_bytes)
+
+    def wide_row(self, x: Any, out: Any, threads: int) -> Any:
+        """``row`` whose wide products so many threads share at most."""
+        return _with_pool(self._wide_row, x, out, threads, 0)
+
+
+def _with_pool(call: Shared | None, x: Any, out: Any, threads: int, scratch_bytes: int) -> Any:
+    """Call once more where the pool was not ready; another thread may have its scratch."""
+    if call is None:
+        return None
+    done = call(x, out, threads)
+    if done is sharing.UNREADY:
+        pool.pool().prepare(threads, scratch_bytes)
+        done = call(x, out, threads)
+    return None if done is sharing.UNREADY else done
 
 
 class _Held:

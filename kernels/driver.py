@@ -1,7 +1,7 @@
 """Runs any kernel's ``tiles`` over a batch, on the calling thread or shared with the pool's.
 
-``workers`` holds the machine code, which takes that of a kernel by its address: a new kernel
-compiles only its own steps, once.
+``workers`` and ``batches`` hold the machine code, which takes that of a kernel by its address: a
+new kernel compiles only its own steps, once.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from instjit.kernels import pool, workers
-from instjit.kernels.packing import LINE_FLOATS
+from instjit.kernels import batches, pool, workers
+from instjit.kernels.pool import LINE_BYTES
 
-LINE_BYTES = 4 * LINE_FLOATS
-HEAD_BYTES = -(-8 * len(workers.BATCH) // LINE_BYTES) * LINE_BYTES
+HEAD_BYTES = -(-8 * len(batches.BATCH) // LINE_BYTES) * LINE_BYTES
 
 
 def address_of(function: Any) -> int:
@@ -50,14 +49,12 @@ def run(batch: Batch, first: int, last: int, threads: int, grain: int) -> None:
     another thread's batch has the pool, this one is the caller's alone.
     """
     each = -(-4 * batch.scratch // LINE_BYTES) * LINE_BYTES
-    memory = np.empty(HEAD_BYTES + threads * each + LINE_BYTES, np.uint8)
-    begin = -(-memory.ctypes.data // LINE_BYTES) * LINE_BYTES
-    head = begin - memory.ctypes.data
+    memory, begin = pool.aligned_bytes(HEAD_BYTES + threads * each)
     x, y = batch.x, batch.y
-    memory[head : head + 8 * len(workers.BATCH)].view(np.int64)[:] = (
-        batch.tiles, x.ctypes.data, y.ctypes.data, len(x), x.shape[1], y.shape[1],
-        batch.shared, batch.start, batch.stop, batch.k, batch.n,
-        begin + HEAD_BYTES, each, last, grain, first, 0, threads - 1,
+    memory[: 8 * len(batches.BATCH)].view(np.int64)[:] = (
+        batches.code(), last, grain, first, 0, threads - 1,
+        batch.tiles, 0, last, 0, x.ctypes.data, y.ctypes.data, len(x), x.shape[1], y.shape[1],
+        batch.shared, batch.start, batch.stop, batch.k, batch.n, begin + HEAD_BYTES, each,
     )  # fmt: skip
     if threads == 1 or not pool.pool().run(begin, threads):
         pool.alone(begin)
@@ -66,3 +63,4 @@ def run(batch: Batch, first: int, last: int, threads: int, grain: int) -> None:
 def prepare() -> None:
     """Compile what ``run`` needs."""
     workers.addresses()
+    batches.code()

@@ -11,6 +11,7 @@ Shape of the text (a two-layer net)::
 
     def tiles(x, y, first, last, ..., k, n, s): ...    # rows in, steps, rows out, tile by tile
     def row(x, y, k, n): ...                           # one row
+    def wide_row(x, y, k, n, pool): ...                # the same, its wide products shared out
 
 Scratch is ``s``, the packed constants are ``k`` and ``n``. ``driver`` runs ``tiles`` over a batch.
 
@@ -24,8 +25,8 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from instjit.kernels.ahead import fetches
 from instjit.kernels.borrowed import borrowed
+from instjit.kernels.gemm_choices import fetches, wide_gemms
 from instjit.kernels.layout import Layout
 from instjit.kernels.located import Located, Node, Number, Place, Total, text_of
 from instjit.kernels.pairing import Plan
@@ -72,6 +73,8 @@ class Source:
         What the columns hold (``instjit.lower.Variant``).
     precision
         "float32", or what wide products are worked out in.
+    wide
+        Whether the text has a ``wide_row``.
     """
 
     text: str
@@ -80,6 +83,7 @@ class Source:
     level: Level
     variant: Variant
     precision: str = "float32"
+    wide: bool = False
 
     def __str__(self) -> str:
         return self.text
@@ -104,13 +108,14 @@ def emit(
     plan
         Wide products that are not float32; there is no ``row`` then.
     """
-    body = _Writer(program, places, level, variant, kinds, plan).body()
+    writer = _Writer(program, places, level, variant, kinds, plan)
+    body = writer.body()
     digest = hashlib.sha256(f"{body}\n{list(places.lists)}\n{level}".encode()).hexdigest()
     precision = plan.multiplier.precision if plan else "float32"
     shown = f", {precision}" if plan else ""
     form = f"level {level.name}, {level.lanes} rows a tile{shown}, structure {digest[:16]}"
     head = f'"""instjit kernel for cpu, {form}."""\n'
-    return Source(head + body, digest, "cpu", level, variant, precision)
+    return Source(head + body, digest, "cpu", level, variant, precision, bool(writer.wide))
 
 
 class _Writer:
@@ -135,11 +140,14 @@ class _Writer:
         self.directories = iter(places.directories)
         self.ahead = fetches(program, level) if variant == "output" else {}
         self.borrowed = borrowed(program) if variant == "output" and level.lanes == 1 else {}
+        self.wide = wide_gemms(program) if self._has_wide_row else frozenset()
 
     def body(self) -> str:
         lines = ["", *self._definitions(), "", "", *self._functions(), *self._tiles()]
         if self._has_row:
             lines += ["", "", *self._row()]
+        if self.wide:
+            lines += ["", "", *self._wide_row()]
         return "\n".join(lines) + "\n"
 
     def _definitions(self) -> Iterable[str]:
@@ -152,6 +160,8 @@ class _Writer:
                 yield from self._product(number, step)
             else:
                 yield f"step{number} = {self._call(number, step)}"
+            if number in self.wide and isinstance(step, Gemm):
+                yield f"wide{number} = wide_{self._gemm(step)})"
         taken, given = self._columns(self.program.loads), self._columns(self.program.stores)
         whole = self._columns(self.taken)
         yield "# rows of the caller's arrays"
@@ -182,13 +192,7 @@ class _Writer:
 
     def _call(self, number: int, step: Step) -> str:
         if isinstance(step, Gemm):
-            outputs, depth = step.target.count, step.source.count
-            return (
-                f"gemm(outputs={outputs}, depth={depth}, chains={chains(outputs, depth)}, "
-                f"source={self._at(step.source)}, target={self._at(step.target)}, "
-                f"weights={self.places.blocks[step.weights]}, value={self._value(step.epilogue)}"
-                f"{self._ahead(number)})"
-            )
+            return f"{self._gemm(step)}{self._ahead(number)})"
         if isinstance(step, Map):
             into = ', into="y"' if step.target.region in self.borrowed else ""
             return (
@@ -202,6 +206,15 @@ class _Writer:
                 f"target={self._at(step.target)}, value={self._value(step.value)})"
             )
         return self._lookup(step)
+
+    def _gemm(self, step: Gemm) -> str:
+        """Without the closing parenthesis."""
+        outputs, depth = step.target.count, step.source.count
+        return (
+            f"gemm(outputs={outputs}, depth={depth}, chains={chains(outputs, depth)}, "
+            f"source={self._at(step.source)}, target={self._at(step.target)}, "
+            f"weights={self.places.blocks[step.weights]}, value={self._value(step.epilogue)}"
+        )
 
     def _product(self, number: int, step: Gemm) -> Iterable[str]:
         """A wide product, after the split of its source where none has been made."""
@@ -269,6 +282,10 @@ class _Writer:
     @property
     def _has_row(self) -> bool:
         return self.variant == "output" and not self.products
+
+    @property
+    def _has_wide_row(self) -> bool:
+        return self._has_row and len(self.program.steps) <= STEPS_PER_FUNCTION
 
     @property
     def _on_stack(self) -> bool:
@@ -353,6 +370,13 @@ class _Writer:
 
     def _row(self) -> Iterable[str]:
         yield "def row(x, y, k, n):"
+        yield from self._row_body(wide=False)
+
+    def _wide_row(self) -> Iterable[str]:
+        yield "def wide_row(x, y, k, n, pool):"
+        yield from self._row_body(wide=True)
+
+    def _row_body(self, *, wide: bool) -> Iterable[str]:
         yield f"    if x.size != {self.program.width_in} or y.size != {self.program.width_out}:"
         yield "        return False"
         if self._on_stack:
@@ -360,17 +384,24 @@ class _Writer:
         else:
             yield f"    buffer = empty({self.program.slots + 16}, float32)"
             yield "    s = aligned(buffer)"
-        yield from self._one_row("    ", "0", "give(y, 0, s)")
+        yield from self._one_row("    ", "0", "give(y, 0, s)", wide=wide)
         if not self._on_stack:
             yield "    release(buffer)"
         yield "    return True"
 
-    def _one_row(self, indent: str, row: str, give: str) -> Iterable[str]:
+    def _one_row(self, indent: str, row: str, give: str, *, wide: bool = False) -> Iterable[str]:
         yield f"{indent}take(x, {row}, s)"
         rows = "0, 0"
         if self.borrowed:
             rows = "at_x, at_y"
             yield f"{indent}at_x = address(x, {row})"
             yield f"{indent}at_y = address(y, {row})"
-        yield from self._steps(indent, rows)
+        yield from self._wide_steps(indent, rows) if wide else self._steps(indent, rows)
         yield f"{indent}{give}"
+
+    def _wide_steps(self, indent: str, rows: str) -> Iterable[str]:
+        for number in range(len(self.program.steps)):
+            if number in self.wide:
+                yield f"{indent}wide{number}(s, k, n, pool)"
+            else:
+                yield from self._step(indent, number, rows)

@@ -1,4 +1,4 @@
-"""Machine code that calls kernels from Python without a conversion.
+"""Machine code that calls kernels from Python without a conversion, on the calling thread.
 
 Two functions, compiled once in a process; what differs from kernel to kernel comes as an array of
 int64 fields (``FORM``), numbers and addresses. ``row(form, [x, out])`` and ``rows(form, [X, out])``
@@ -10,66 +10,37 @@ caller then takes the long road, with its conversions and its errors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeAlias
 
 from llvmlite import ir
-from numba import types
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.registry import cpu_target
 
-from instjit.kernels.pycall import POINTER, READ, Fields, Road, Stretch, bytes_of
-from instjit.kernels.simd import FLOAT, Builder, IRValue, i64, loop
-
-ROWS = types.Array(types.float32, 2, "C")
-ROWS_READ = types.Array(types.float32, 2, "C", readonly=True)
-TILES = types.void(
-    ROWS_READ,
+from instjit.kernels.calling import (
+    LINE,
+    LINE_READ,
+    ROW,
     ROWS,
-    types.int64,
-    types.int64,
-    types.boolean,
-    types.int64,
-    types.int64,
-    types.uint64,
-    types.uint64,
-    types.uint64,
+    ROWS_READ,
+    TILES,
+    array_at,
+    call,
+    compiled,
 )
-"""x, y, first, last, shared, start, stop, k, n, s: the one signature of ``tiles``."""
+from instjit.kernels.pycall import READ, Fields, Road, Stretch, bytes_of
+from instjit.kernels.simd import Builder, IRValue, i64, loop
 
-LINE = types.Array(types.float32, 1, "C")
-LINE_READ = types.Array(types.float32, 1, "C", readonly=True)
-ROW = types.boolean(LINE_READ, LINE, types.uint64, types.uint64)
-"""x, y, k, n: the one signature of ``row``."""
-
-Writer: TypeAlias = Callable[[ir.Module, str], None]
-
-FORM = ("tiles", "row", "k", "n", "scratch", "lanes", "width_in", "width_out", "few", "most")
-"""Of a kernel. ``scratch``: address of a tile's. ``few``: up to so many rows
-that no whole tile takes go one by one."""
+FORM = (
+    "tiles", "row", "wide_row", "k", "n", "scratch", "lanes", "width_in", "width_out", "few",
+    "most", "tile_bytes", "longest",
+)  # fmt: skip
+"""Of a kernel. ``scratch``: address of a tile's. ``few``: up to so many rows that no whole tile
+takes go one by one. ``most``: rows that go without a look at other threads. ``tile_bytes``: scratch
+of a thread of a shared batch, of ``longest`` rows at most (``sharing``)."""
 
 
 @cache
 def addresses() -> dict[str, int]:
     """Where "row" and "rows" begin; compiled on the first call."""
     return compiled("instjit_entry", {"row": _write_row, "rows": _write_rows})
-
-
-def compiled(library: str, writers: Mapping[str, Writer]) -> dict[str, int]:
-    """Addresses of functions of one module, each written by ``writer(module, name)``."""
-    with global_compiler_lock:
-        made = cpu_target.target_context.codegen().create_library(library)
-        module = made.create_ir_module(library)
-        for name, write in writers.items():
-            write(module, f"instjit_{name}")
-        made.add_ir_module(module)
-        made.finalize()
-        _libraries.append(made)  # the machine code lives as long as it
-        return {name: int(made.get_pointer_to_function(f"instjit_{name}")) for name in writers}
-
-
-_libraries: list[Any] = []
 
 
 def _write_row(module: ir.Module, name: str) -> None:
@@ -142,32 +113,3 @@ def _call_row(builder: Builder, form: Fields, x: IRValue, y: IRValue) -> None:
         array_at(builder, LINE, y, [form.width_out]),
     ]
     call(builder, ROW, form.row, [*arrays, form.k, form.n])
-
-
-def array_at(builder: Builder, kind: Any, data: IRValue, sizes: Sequence[IRValue]) -> IRValue:
-    """Numba's view of a C-contiguous array; nothing that is called here counts references."""
-    context = cpu_target.target_context
-    array = context.make_array(kind)(context, builder)
-    bytes_each = i64(4)
-    strides = [bytes_each]
-    for size in reversed(sizes[1:]):
-        strides.insert(0, builder.mul(strides[0], size))
-    items = sizes[0]
-    for size in sizes[1:]:
-        items = builder.mul(items, size)
-    array.meminfo = POINTER(None)
-    array.parent = POINTER(None)
-    array.nitems = items
-    array.itemsize = bytes_each
-    array.data = builder.inttoptr(data, FLOAT.as_pointer())
-    array.shape = context.make_tuple(builder, types.UniTuple(types.intp, len(sizes)), sizes)
-    array.strides = context.make_tuple(builder, types.UniTuple(types.intp, len(sizes)), strides)
-    return array._getvalue()
-
-
-def call(builder: Builder, signature: Any, address: IRValue, arguments: Sequence[IRValue]) -> None:
-    """Call Numba's machine code at an address; its steps raise nothing."""
-    convention = cpu_target.target_context.call_conv
-    kind = convention.get_function_type(signature.return_type, signature.args)
-    function = builder.inttoptr(address, kind.as_pointer())
-    convention.call_function(builder, function, signature.return_type, signature.args, arguments)

@@ -29,6 +29,7 @@ from instjit.kernels.simd import (
     load_part,
     loop,
     powers,
+    smaller,
     store,
     store_part,
 )
@@ -49,6 +50,7 @@ class Block:
 
 
 BlockEmitter: TypeAlias = Callable[[Block, int], None]
+PanelEmitter: TypeAlias = Callable[[Panel, IRValue, IRValue], None]
 
 
 class TileGemm:
@@ -223,38 +225,47 @@ def row_sums(
     if narrow(spec.outputs, spec.depth):
         _narrow_row(builder, spec, x, w, out)
         return
+    count = len(panels(spec.outputs, spec.depth, level.panel))
+    for_panels(
+        builder,
+        spec,
+        level,
+        (i64(0), i64(count)),
+        lambda part, first, base: panel_row(
+            builder, spec, level, part, x, builder.gep(w, [base]), builder.gep(out, [first])
+        ),
+    )
+
+
+def for_panels(
+    builder: Builder,
+    spec: GemmSpec,
+    level: Level,
+    span: tuple[IRValue, IRValue],
+    emit: PanelEmitter,
+) -> None:
+    """Emit what is done for panels ``span``: ``emit(panel, first output, floats before it)``."""
     parts = panels(spec.outputs, spec.depth, level.panel)
     full = [part for part in parts if part.outputs == level.panel]
+    begin, end = span
     if full:
+        stop = smaller(builder, end, i64(len(full)))
 
-        def body(p: IRValue, state: list[IRValue]) -> list[IRValue]:
-            base = builder.gep(w, [builder.mul(p, i64(level.panel * (spec.depth + 1)))])
-            _panel_row(
-                builder,
-                spec,
-                level,
-                full[0],
-                x,
-                base,
-                builder.gep(out, [builder.mul(p, i64(level.panel))]),
-            )
+        def body(number: IRValue, state: list[IRValue]) -> list[IRValue]:
+            p = builder.add(begin, number)
+            floats = i64(level.panel * (spec.depth + 1))
+            emit(full[0], builder.mul(p, i64(level.panel)), builder.mul(p, floats))
             return state
 
-        loop(builder, i64(len(full)), body)
+        with builder.if_then(builder.icmp_signed("<", begin, stop)):
+            loop(builder, builder.sub(stop, begin), body)
     if len(full) < len(parts):
         last = parts[-1]
-        _panel_row(
-            builder,
-            spec,
-            level,
-            last,
-            x,
-            builder.gep(w, [i64(last.at)]),
-            builder.gep(out, [i64(last.first)]),
-        )
+        with builder.if_then(builder.icmp_signed("==", end, i64(len(parts)))):
+            emit(last, i64(last.first), i64(last.at))
 
 
-def _panel_row(
+def panel_row(
     builder: Builder,
     spec: GemmSpec,
     level: Level,
@@ -263,6 +274,7 @@ def _panel_row(
     base: IRValue,
     out: IRValue,
 ) -> None:
+    """Sums of one panel of a row, whose block is at ``base``."""
     pieces = _pieces(part.width, level.width)
     arithmetics = [VectorArithmetic(builder, width) for _, width in pieces]
     state = []

@@ -21,7 +21,17 @@ from instjit.kernels import amx
 from instjit.kernels.located import CONSTRUCTORS, Located, Node, Place
 from instjit.kernels.product import write_product
 from instjit.kernels.row import RowSchedule
-from instjit.kernels.simd import FLOAT, I32, I64, Builder, IRValue, declare, i64
+from instjit.kernels.simd import (
+    FLOAT,
+    I32,
+    I64,
+    Builder,
+    IRValue,
+    declare,
+    i64,
+    larger,
+    smaller,
+)
 from instjit.kernels.specs import (
     ColumnsSpec,
     GemmSpec,
@@ -36,6 +46,7 @@ from instjit.kernels.specs import (
 from instjit.kernels.split import write_split
 from instjit.kernels.target import Level
 from instjit.kernels.tile import TileSchedule
+from instjit.kernels.wide import write_wide_gemm
 from instjit.kernels.words import write_words
 
 Schedule: TypeAlias = "TileSchedule | RowSchedule"
@@ -58,6 +69,7 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
     return {
         **CONSTRUCTORS,
         "gemm": lambda **fields: _step(schedule, "gemm", GemmSpec(**fields)),
+        "wide_gemm": lambda **fields: _wide(schedule, GemmSpec(**fields)),
         "split": lambda **fields: _step(schedule, "split", SplitSpec(**fields)),
         "product": lambda **fields: _step(schedule, "product", ProductSpec(**fields)),
         "begin_tiles": _tiles(begin=True),
@@ -104,6 +116,27 @@ def _step(schedule: Schedule, kind: str, spec: StepSpec) -> Any:
     return with_rows if {"x", "y"} & {area for area, _ in spec.operands()} else step
 
 
+def _wide(schedule: Schedule, spec: GemmSpec) -> Any:
+    """``f(s, k, n, pool)``, which the code of one row calls and no other."""
+
+    def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
+        *held, pool = args
+        pointers = {"s": FLOATS, "k": FLOATS, "n": INTEGERS}
+        areas = {
+            area: _address(context, builder, kind, value, pointers[area])
+            for area, kind, value in zip(pointers, signature.args, held, strict=False)
+        }
+        places = [_place(builder, areas, 1, area, at) for area, at in spec.operands()]
+        write_wide_gemm(builder, RowSchedule(schedule.level), _gemm_shape(spec), places, pool)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def step(typing: Any, s: Any, k: Any, n: Any, pool: Any) -> Any:
+        return types.void(s, k, n, types.uint64), codegen
+
+    return step
+
+
 def _place(builder: Builder, areas: dict[str, IRValue], lanes: int, area: str, at: int) -> IRValue:
     return builder.gep(areas[area], [i64(at * lanes if area == "s" else at)])
 
@@ -135,17 +168,26 @@ def _function(
 
 def _shape(spec: StepSpec) -> StepSpec:
     """The spec with its places numbered in order, which is all that its code depends on."""
-    if isinstance(spec, GemmSpec | ProductSpec):
-        ahead = (0, *spec.ahead[1:2], 0, *spec.ahead[3:]) if spec.ahead else ()
-        spec = replace(spec, target=0, weights=0, value=_numbered(spec.value, {}), ahead=ahead)
-        if isinstance(spec, GemmSpec):
-            return replace(spec, source=0)
-        return replace(spec, pairs=0, sums=0, following=min(0, spec.following))
+    if isinstance(spec, GemmSpec):
+        return _gemm_shape(spec)
+    if isinstance(spec, ProductSpec):
+        spec = replace(spec, target=0, weights=0, value=_numbered(spec.value, {}))
+        following = min(0, spec.following)
+        return replace(spec, pairs=0, sums=0, following=following, ahead=_strides(spec.ahead))
     if isinstance(spec, SplitSpec):
         return replace(spec, source=0, target=0)
     if isinstance(spec, LookupSpec):
         return replace(spec, source=0, target=0, directory=0)
     return replace(spec, target=0, value=_numbered(spec.value, {}))
+
+
+def _gemm_shape(spec: GemmSpec) -> GemmSpec:
+    value, ahead = _numbered(spec.value, {}), _strides(spec.ahead)
+    return replace(spec, source=0, target=0, weights=0, value=value, ahead=ahead)
+
+
+def _strides(ahead: tuple[int, ...]) -> tuple[int, ...]:
+    return (0, *ahead[1:2], 0, *ahead[3:]) if ahead else ()
 
 
 def _numbered(value: Located, seen: dict[Place, int]) -> Located:
@@ -248,24 +290,16 @@ def _move_part(
     count: IRValue,
 ) -> None:
     width = builder.sub(stop, start)
-    first, last = _larger(builder, start, column), _smaller(builder, stop, end)
+    first, last = larger(builder, start, column), smaller(builder, stop, end)
     with cgutils.for_range_slice(builder, first, last, i64(1), I64) as (at, _):
         slot = builder.gep(slots, [builder.mul(builder.sub(at, column), i64(lanes))])
         cell = builder.gep(rows, [builder.sub(at, start)])
         with cgutils.for_range(builder, count if storing else i64(lanes)) as lane_loop:
             lane = lane_loop.index
-            row = lane if storing else _smaller(builder, lane, builder.sub(count, i64(1)))
+            row = lane if storing else smaller(builder, lane, builder.sub(count, i64(1)))
             held, outside = builder.gep(slot, [lane]), builder.gep(cell, [builder.mul(row, width)])
             source, target = (held, outside) if storing else (outside, held)
             builder.store(builder.load(source, align=4), target, align=4)
-
-
-def _smaller(builder: Builder, a: IRValue, b: IRValue) -> IRValue:
-    return builder.select(builder.icmp_signed("<", a, b), a, b)
-
-
-def _larger(builder: Builder, a: IRValue, b: IRValue) -> IRValue:
-    return builder.select(builder.icmp_signed("<", a, b), b, a)
 
 
 def _tiles(*, begin: bool) -> Any:

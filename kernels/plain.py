@@ -36,6 +36,7 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
     return {
         **CONSTRUCTORS,
         "gemm": lambda **fields: _gemm(GemmSpec(**fields), level.panel),
+        "wide_gemm": lambda **fields: _gemm(GemmSpec(**fields), level.panel),
         "split": lambda **fields: split_step(SplitSpec(**fields)),
         "product": lambda **fields: product_step(ProductSpec(**fields), level.panel, _values),
         "begin_tiles": lambda: None,

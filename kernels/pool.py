@@ -1,4 +1,4 @@
-"""The threads that share batches with their caller: started when needed, asleep in between."""
+"""The threads that share jobs with their caller: started when needed, asleep in between."""
 
 from __future__ import annotations
 
@@ -7,56 +7,85 @@ import os
 import threading
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from instjit.kernels import workers
+from instjit.kernels.packing import LINE_FLOATS
+
+LINE_BYTES = 4 * LINE_FLOATS
 
 
 class Pool:
     """Worker threads, and the fields by which ``workers`` speaks to them."""
 
     def __init__(self) -> None:
-        self._fields = np.zeros(workers.POOL_WORDS + workers.LINE, np.int64)
-        start = -(self._fields.ctypes.data // 8) % workers.LINE
-        self.address = self._fields.ctypes.data + 8 * start
+        memory, self.address = aligned_bytes(8 * workers.POOL_WORDS)
+        self._fields = memory.view(np.int64)
+        self._fields[:] = 0
         for made, name in (("pthread_mutex_init", "mutex"), ("pthread_cond_init", "condition")):
             place = self.address + 8 * workers.POOL[name]
             ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 2)(workers.posix(made))(place, None)
-        self._count = 0
-        self._busy = threading.Lock()
+        self._put("share", workers.addresses()["share"])
+        self._scratch: Any = None
+        self._starting = threading.Lock()
 
-    def run(self, batch: int, threads: int) -> bool:
-        """Share a batch among the caller and ``threads - 1`` workers; False if they are taken.
+    @property
+    def count(self) -> int:
+        """Worker threads that have been started."""
+        return self._get("count")
+
+    def run(self, job: int, threads: int) -> bool:
+        """Share a job among the caller and ``threads - 1`` workers; False if they are taken.
 
         Parameters
         ----------
-        batch
-            Address of the fields (``workers.BATCH``), whose seats are ``threads - 1``.
+        job
+            Address of the fields (``workers.JOB``), whose seats are ``threads - 1``.
         """
-        if not self._busy.acquire(blocking=False):
-            return False
-        try:
-            while self._count < threads - 1:
+        self.prepare(threads)
+        return bool(_function("run", 2)(self.address, job))
+
+    def prepare(self, threads: int, scratch_bytes: int = 0) -> None:
+        """Start what is missing of ``threads - 1`` workers; make room for scratch unless in use."""
+        if self.count >= threads - 1 and self._get("scratch_bytes") >= scratch_bytes:
+            return
+        with self._starting:
+            while self.count < threads - 1:
                 self._start()
-            _function("share", 2)(self.address, batch)
-        finally:
-            self._busy.release()
-        return True
+                self._put("count", self.count + 1)
+            if self._get("scratch_bytes") < scratch_bytes and _function("take", 1)(self.address):
+                self._scratch, address = aligned_bytes(scratch_bytes)
+                self._put("scratch", address)
+                self._put("scratch_bytes", scratch_bytes)
+                _function("give", 1)(self.address)
+
+    def _get(self, name: str) -> int:
+        return int(self._fields[workers.POOL[name]])
+
+    def _put(self, name: str, value: int) -> None:
+        self._fields[workers.POOL[name]] = value
 
     def _start(self) -> None:
-        name = f"instjit-{self._count}"
+        name = f"instjit-{self.count}"
         threading.Thread(target=self._serve, name=name, daemon=True).start()
-        self._count += 1
 
     def _serve(self) -> None:
         """For ever; the fields live as long as this frame."""
         _function("serve", 1)(self.address)
 
 
-def alone(batch: int) -> None:
-    """Run a batch on the calling thread; the interpreter's lock is free meanwhile."""
-    _function("alone", 1)(batch)
+def aligned_bytes(size: int) -> tuple[Any, int]:
+    """So many bytes that start at a cache line, and their address."""
+    whole = np.empty(size + LINE_BYTES, np.uint8)
+    start = -int(whole.ctypes.data) % LINE_BYTES
+    return whole[start : start + size], int(whole.ctypes.data) + start
+
+
+def alone(job: int) -> None:
+    """Do a job on the calling thread; the interpreter's lock is free meanwhile."""
+    _function("alone", 1)(job)
 
 
 def pool() -> Pool:
@@ -64,8 +93,12 @@ def pool() -> Pool:
     with _making:
         if not _pools:
             _pools.append(Pool())
+            CURRENT[0] = _pools[0].address
         return _pools[0]
 
+
+CURRENT = np.zeros(1, np.int64)
+"""Address of the fields of this process's pool, 0 before there is one: machine code reads it."""
 
 _pools: list[Pool] = []
 _making = threading.Lock()
@@ -75,6 +108,7 @@ def _forget() -> None:
     """A forked child has none of the threads: it gets a pool of its own."""
     global _making
     _pools.clear()
+    CURRENT[0] = 0
     _making = threading.Lock()
 
 
@@ -83,6 +117,6 @@ if hasattr(os, "register_at_fork"):
 
 
 @cache
-def _function(name: str, arguments: int) -> Callable[..., None]:
-    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * arguments)
+def _function(name: str, arguments: int) -> Callable[..., int]:
+    kind = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * arguments)
     return kind(workers.addresses()[name])

@@ -64,7 +64,7 @@ class Stretch:
 
 
 class Road:
-    """Builds a Python callable whose checks all end in one block that answers None.
+    """Builds a Python callable whose checks end in a block that answers None.
 
     It is called with an array of int64 fields, ``form``, and two arguments.
     """
@@ -73,23 +73,29 @@ class Road:
         kind = ir.FunctionType(POINTER, [POINTER, POINTER.as_pointer(), I64])
         function = ir.Function(module, kind, name)
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
-        self._other = function.append_basic_block("other")
+        self._function = function
+        self._answers: dict[object, Any] = {}
         held, self._arguments, _ = function.args
         form = Array(self.builder, held).data
         self.form = Fields(self.builder, self.builder.inttoptr(form, POINTER), fields)
-        with self.builder.goto_block(self._other):
-            self.builder.ret(self._counted(_object(None)))
 
     def argument(self, number: int) -> Array:
         """An argument of the call."""
         place = self.builder.gep(self._arguments, [i64(number)])
         return Array(self.builder, self.builder.load(place))
 
-    def require(self, condition: IRValue) -> None:
-        """Go on where the condition holds."""
+    def require(self, condition: IRValue, otherwise: object = None) -> None:
+        """Go on where the condition holds; answer an object that never goes where it does not."""
         following = self.builder.append_basic_block()
-        self.builder.cbranch(condition, following, self._other)
+        self.builder.cbranch(condition, following, self._answering(otherwise))
         self.builder.position_at_end(following)
+
+    def _answering(self, value: object) -> Any:
+        if value not in self._answers:
+            self._answers[value] = self._function.append_basic_block("other")
+            with self.builder.goto_block(self._answers[value]):
+                self.builder.ret(self._counted(_object(value)))
+        return self._answers[value]
 
     def require_floats(self, array: Array, dimensions: int, flags: int) -> None:
         """Go on with a plain float32 array of so many dimensions that has the flags."""
@@ -131,6 +137,18 @@ class Road:
                 builder.store(self._counted(given.pointer), result)
         return Array(builder, builder.load(result))
 
+    def require_or_drop(self, condition: IRValue, output: Array) -> None:
+        """Go on where the condition holds; the output's reference goes where it does not."""
+        following = self.builder.append_basic_block()
+        dropped = self.builder.append_basic_block()
+        self.builder.cbranch(condition, following, dropped)
+        with self.builder.goto_block(dropped):
+            kind = ir.FunctionType(ir.VoidType(), [POINTER])
+            drop = function_at(self.builder, pyobjects.c_function("Py_DecRef"), kind)
+            self.builder.call(drop, [output.pointer])
+            self.builder.branch(self._answering(None))
+        self.builder.position_at_end(following)
+
     def answer(self, output: Array) -> None:
         """Return the output."""
         self.builder.ret(output.pointer)
@@ -147,7 +165,7 @@ class Road:
         for dimension, size in enumerate(sizes):
             builder.store(size, builder.gep(shape, [i64(dimension)]))
         kinds = [POINTER, I32, I64.as_pointer(), I32, *[POINTER] * 2, I32, I32, POINTER]
-        function = _at(builder, pyobjects.new_array(), ir.FunctionType(POINTER, kinds))
+        function = function_at(builder, pyobjects.new_array(), ir.FunctionType(POINTER, kinds))
         number, none, zero = ir.Constant(I32, pyobjects.FLOAT32), POINTER(None), ir.Constant(I32, 0)
         dimensions = ir.Constant(I32, len(sizes))
         kind = i64(pyobjects.array_type()).inttoptr(POINTER)
@@ -158,7 +176,9 @@ class Road:
     def _counted(self, pointer: IRValue) -> IRValue:
         """The object, with one reference more."""
         kind = ir.FunctionType(ir.VoidType(), [POINTER])
-        self.builder.call(_at(self.builder, pyobjects.c_function("Py_IncRef"), kind), [pointer])
+        self.builder.call(
+            function_at(self.builder, pyobjects.c_function("Py_IncRef"), kind), [pointer]
+        )
         return pointer
 
     def _same(self, a: IRValue, b: IRValue) -> IRValue:
@@ -173,7 +193,8 @@ def bytes_of(builder: Builder, sizes: Sequence[IRValue]) -> IRValue:
     return total
 
 
-def _at(builder: Builder, address: int, kind: Any) -> IRValue:
+def function_at(builder: Builder, address: int, kind: Any) -> IRValue:
+    """The function of that type at an address."""
     return builder.inttoptr(i64(address), kind.as_pointer())
 
 

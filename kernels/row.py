@@ -9,8 +9,9 @@ from llvmlite import ir
 
 from instjit.functions import FUNCTIONS
 from instjit.kernels import search
-from instjit.kernels.gemm import row_sums
+from instjit.kernels.gemm import for_panels, panel_row, row_sums
 from instjit.kernels.located import Located, Place, Total, evaluate
+from instjit.kernels.packing import Panel
 from instjit.kernels.simd import (
     I32,
     I64,
@@ -47,6 +48,27 @@ class RowSchedule:
         if not isinstance(spec.value, Total):
             values = RowValues(builder, spec.value, held, target)
             self._each_vector(builder, spec.outputs, values, target)
+
+    def gemm_part(
+        self,
+        builder: Builder,
+        spec: GemmSpec,
+        pointers: Sequence[IRValue],
+        span: tuple[IRValue, IRValue],
+    ) -> None:
+        """Panels ``span`` of a Gemm that is not narrow, each with its epilogue."""
+        source, target, weights, *held = pointers
+        values = None
+        if not isinstance(spec.value, Total):
+            values = RowValues(builder, spec.value, held, target)
+
+        def emit(part: Panel, first: IRValue, base: IRValue) -> None:
+            block, sums = builder.gep(weights, [base]), builder.gep(target, [first])
+            panel_row(builder, spec, self.level, part, source, block, sums)
+            if values:
+                self._each_vector(builder, part.outputs, values, target, first)
+
+        for_panels(builder, spec, self.level, span, emit)
 
     def map(self, builder: Builder, spec: MapSpec, pointers: Sequence[IRValue]) -> None:
         """A loop over vectors of elements and one shorter vector."""
@@ -128,13 +150,20 @@ class RowSchedule:
             store_part(builder, tail, builder.gep(target, [at]), rest, width)
 
     def _each_vector(
-        self, builder: Builder, count: int, values: RowValues, target: IRValue
+        self,
+        builder: Builder,
+        count: int,
+        values: RowValues,
+        target: IRValue,
+        start: IRValue | None = None,
     ) -> None:
+        """Values of elements start .. start + count, the first ones for None."""
         width = self.level.width
         whole, rest = divmod(count, width)
+        begin = i64(0) if start is None else start
 
         def body(block: IRValue, state: list[IRValue]) -> list[IRValue]:
-            at = builder.mul(block, i64(width))
+            at = builder.add(begin, builder.mul(block, i64(width)))
             store(builder, values.at(at, width, width), builder.gep(target, [at]))
             return state
 
@@ -142,7 +171,7 @@ class RowSchedule:
             loop(builder, i64(whole), body)
         if rest:
             narrowed = 1 << (rest - 1).bit_length()
-            at = i64(whole * width)
+            at = builder.add(begin, i64(whole * width))
             store_part(
                 builder, values.at(at, rest, narrowed), builder.gep(target, [at]), rest, narrowed
             )

@@ -316,3 +316,13 @@ def loop(
     builder.cbranch(builder.icmp_unsigned("<", following, count), block, done)
     builder.position_at_end(done)
     return after
+
+
+def smaller(builder: Builder, a: IRValue, b: IRValue) -> IRValue:
+    """The smaller of two signed integers."""
+    return builder.select(builder.icmp_signed("<", a, b), a, b)
+
+
+def larger(builder: Builder, a: IRValue, b: IRValue) -> IRValue:
+    """The larger of two signed integers."""
+    return builder.select(builder.icmp_signed("<", a, b), b, a)

@@ -1,11 +1,13 @@
-"""Machine code of a batch's threads: what they claim, how they meet.
+"""Machine code of threads that share a job: what they claim, how they meet.
 
-Everything is an array of int64 fields. A batch is open while the pool's ``ticket`` is odd. A worker
-that finds it open counts itself in (``active``), looks again, takes a seat and claims tiles until
-none is left; the caller opens the batch, claims as they do, closes it when nothing is left, and
-waits for those who are in. So a worker that wakes too late holds nobody up, and a batch is never
-much slower than on the calling thread alone. Numba's pools (OpenMP) wait for every thread to come
-and go, which took 0.1 ms where the threads had gone to sleep.
+Everything is an array of int64 fields. A job is so many units of work, and ``code`` that does some:
+tiles and rows of a batch (``batches``), panels of a wide product of one row. It is open while the
+pool's ``ticket`` is odd. A worker that finds it open counts itself in (``active``), looks again,
+takes a seat and claims units until none is left; the caller opens the job, claims as they do,
+closes it when nothing is left, and waits for those who are in. So a worker that wakes too late
+holds nobody up, and a job is never much slower than on the calling thread alone. Numba's pools
+(OpenMP) wait for every thread to come and go, which took 0.1 ms where the threads had gone to
+sleep. Who wants to share takes the pool first (``busy``); who finds it taken works alone.
 
 Idle workers look at the ticket ``SPINS`` times, then sleep on a condition of POSIX threads. The
 pairs (ticket, active) and (ticket, sleeping) are each written by one side and then read by the
@@ -20,25 +22,32 @@ from typing import Any
 
 from llvmlite import ir
 
-from instjit.kernels.entry import ROWS, ROWS_READ, TILES, array_at, call, compiled
+from instjit.kernels.calling import compiled
 from instjit.kernels.pycall import POINTER, Fields
 from instjit.kernels.simd import I32, I64, Builder, IRValue, declare, i64
 
-BATCH = (
-    "tiles", "x", "y", "rows", "width_in", "width_out", "shared", "start", "stop", "k", "n",
-    "scratch", "scratch_bytes", "total", "grain", "claimed", "workers", "seats",
-)  # fmt: skip
-"""``claimed`` tiles start at what is done, ``workers`` that have begun at 0; ``seats`` are those of
-workers beside the caller."""
+JOB = ("code", "total", "grain", "claimed", "workers", "seats")
+"""The head of a job's fields. ``code``: address of ``f(job, first, last, worker)``, for units first
+.. last. ``claimed`` units start at what is done, ``workers`` that have begun at 0; ``seats``
+are those of workers beside the caller."""
 
 LINE = 8
 POOL = {
-    "ticket": 0, "batch": 1, "active": LINE, "sleeping": 2 * LINE,
+    "ticket": 0, "job": 1, "active": LINE, "sleeping": 2 * LINE,
     "mutex": 3 * LINE, "condition": 5 * LINE,
+    "busy": 7 * LINE, "count": 7 * LINE + 1, "seats": 7 * LINE + 2, "share": 7 * LINE + 3,
+    "scratch": 7 * LINE + 4, "scratch_bytes": 7 * LINE + 5,
 }  # fmt: skip
-"""Places of a pool's fields; the last two are objects of POSIX threads, 128 bytes each."""
+"""Places of a pool's fields. The mutex and the condition are objects of POSIX threads, 128 bytes
+each. ``count``: threads that have been started; ``seats``: those that whoever took the pool wants
+beside itself; ``share``: the address of that function; ``scratch``: memory of whoever took it."""
 
-POOL_WORDS = 7 * LINE
+POOL_WORDS = 8 * LINE
+
+CODE = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, I64])
+"""Of a job's ``code``."""
+
+SHARE = ir.FunctionType(ir.VoidType(), [POINTER, POINTER])
 
 SPINS = 20_000
 """Looks at the ticket before a worker sleeps, 0.2 ms on Zen 4: callers in a loop come back after 10
@@ -52,11 +61,16 @@ VOID = ir.VoidType()
 
 @cache
 def addresses() -> dict[str, int]:
-    """Where "alone", "share" and "serve" begin; compiled on the first call.
+    """Where "alone", "share", "run", "take", "give" and "serve" begin; compiled on the first call.
 
-    ``alone(batch)`` and ``share(pool, batch)`` return when a batch is done, ``serve(pool)`` never.
+    ``alone(job)`` and ``share(pool, job)``, for those who have taken the pool, return when a job is
+    done, ``serve(pool)`` never. ``run(pool, job)`` takes the pool, shares and gives it back, or
+    answers 0 where it is taken; ``take(pool)`` alone answers the same, ``give(pool)`` ends it.
     """
-    writers = {"alone": _write_alone, "share": _write_share, "serve": _write_serve}
+    writers = {
+        "alone": _write_alone, "share": _write_share, "serve": _write_serve,
+        "run": _write_run, "take": _write_take, "give": _write_give,
+    }  # fmt: skip
     return compiled("instjit_workers", writers)
 
 
@@ -66,23 +80,43 @@ def posix(name: str) -> int:
     return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
 
 
-class _Pool:
+class PoolFields:
     """Reads and writes a pool's fields."""
 
     def __init__(self, builder: Builder, pointer: IRValue) -> None:
         self.builder = builder
+        self.pointer = pointer
         self.words = builder.bitcast(pointer, I64.as_pointer())
 
     def at(self, name: str) -> IRValue:
+        """Where a field lies."""
         return self.builder.gep(self.words, [i64(POOL[name])])
 
+    def read(self, name: str) -> IRValue:
+        """A field that only those write who have taken the pool."""
+        return self.builder.load(self.at(name))
+
+    def take(self) -> IRValue:
+        """Whether the pool was free; it is taken now."""
+        pair = self.builder.cmpxchg(
+            self.at("busy"), i64(0), i64(1), "acquire", failordering="monotonic"
+        )
+        return self.builder.extract_value(pair, 1)
+
+    def give(self) -> None:
+        """Give the pool back."""
+        self.builder.store_atomic(i64(0), self.at("busy"), "release", 8)
+
     def seen(self, name: str) -> IRValue:
+        """A field that others write at any time."""
         return self.builder.load_atomic(self.at(name), "seq_cst", 8)
 
     def add(self, name: str, amount: int) -> IRValue:
+        """Add to a field that others write too."""
         return self.builder.atomic_rmw("add", self.at(name), i64(amount), "seq_cst")
 
     def put(self, name: str, value: IRValue) -> None:
+        """Write a field that others look at."""
         self.builder.atomic_rmw("xchg", self.at(name), value, "seq_cst")
 
     def posix(self, function: str, *names: str) -> None:
@@ -100,26 +134,51 @@ def _write_alone(module: ir.Module, name: str) -> None:
     builder.ret_void()
 
 
-def _write_share(module: ir.Module, name: str) -> None:
-    function = ir.Function(module, ir.FunctionType(VOID, [POINTER, POINTER]), name)
+def _write_run(module: ir.Module, name: str) -> None:
+    function = ir.Function(module, ir.FunctionType(I32, [POINTER, POINTER]), name)
     builder = ir.IRBuilder(function.append_basic_block("entry"))
-    held, batch = function.args
-    pool = _Pool(builder, held)
+    held, job = function.args
+    pool = PoolFields(builder, held)
+    taken = pool.take()
+    with builder.if_then(taken):
+        builder.call(declare(module, SHARE, "instjit_share"), [held, job])
+        pool.give()
+    builder.ret(builder.zext(taken, I32))
+
+
+def _write_take(module: ir.Module, name: str) -> None:
+    function = ir.Function(module, ir.FunctionType(I32, [POINTER]), name)
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    builder.ret(builder.zext(PoolFields(builder, function.args[0]).take(), I32))
+
+
+def _write_give(module: ir.Module, name: str) -> None:
+    function = ir.Function(module, ir.FunctionType(VOID, [POINTER]), name)
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    PoolFields(builder, function.args[0]).give()
+    builder.ret_void()
+
+
+def _write_share(module: ir.Module, name: str) -> None:
+    function = ir.Function(module, SHARE, name)
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    held, job = function.args
+    pool = PoolFields(builder, held)
     closed = pool.seen("ticket")
-    builder.store(builder.ptrtoint(batch, I64), pool.at("batch"))
+    builder.store(builder.ptrtoint(job, I64), pool.at("job"))
     pool.put("ticket", builder.add(closed, i64(1)))
     asleep = builder.icmp_unsigned("!=", pool.seen("sleeping"), i64(0))
     with builder.if_then(asleep):
         pool.posix("pthread_mutex_lock", "mutex")
         pool.posix("pthread_cond_broadcast", "condition")
         pool.posix("pthread_mutex_unlock", "mutex")
-    _claim_all(builder, batch)
+    _claim_all(builder, job)
     pool.put("ticket", builder.add(closed, i64(2)))
     _wait_for_all(builder, pool)
     builder.ret_void()
 
 
-def _wait_for_all(builder: Builder, pool: _Pool) -> None:
+def _wait_for_all(builder: Builder, pool: PoolFields) -> None:
     before = builder.block
     look, still, yields, again, done = (
         builder.append_basic_block(name) for name in ("look", "still", "yields", "again", "done")
@@ -144,7 +203,7 @@ def _wait_for_all(builder: Builder, pool: _Pool) -> None:
 def _write_serve(module: ir.Module, name: str) -> None:
     function = ir.Function(module, ir.FunctionType(VOID, [POINTER]), name)
     builder = ir.IRBuilder(function.append_basic_block("entry"))
-    pool = _Pool(builder, function.args[0])
+    pool = PoolFields(builder, function.args[0])
     last = builder.alloca(I64)
     builder.store(i64(0), last)
     idle, look, pause, sleep, join = (
@@ -176,7 +235,7 @@ def _write_serve(module: ir.Module, name: str) -> None:
     builder.branch(idle)
 
 
-def _sleep(builder: Builder, pool: _Pool, last: IRValue) -> IRValue:
+def _sleep(builder: Builder, pool: PoolFields, last: IRValue) -> IRValue:
     """Until there is a batch that the worker has not seen; gives its ticket."""
     look, wait, woken = (builder.append_basic_block(name) for name in ("asleep", "wait", "woken"))
     pool.posix("pthread_mutex_lock", "mutex")
@@ -194,15 +253,15 @@ def _sleep(builder: Builder, pool: _Pool, last: IRValue) -> IRValue:
     return ticket
 
 
-def _join(builder: Builder, pool: _Pool, ticket: IRValue) -> None:
-    """Claim tiles of the batch of that ticket, if it is still open and has a seat."""
+def _join(builder: Builder, pool: PoolFields, ticket: IRValue) -> None:
+    """Claim units of the job of that ticket, if it is still open and has a seat."""
     pool.add("active", 1)
     with builder.if_then(builder.icmp_unsigned("==", pool.seen("ticket"), ticket)):
-        batch = builder.inttoptr(builder.load(pool.at("batch")), POINTER)
-        place = Fields(builder, batch, BATCH).at("seats")
+        job = builder.inttoptr(builder.load(pool.at("job")), POINTER)
+        place = Fields(builder, job, JOB).at("seats")
         seats = builder.atomic_rmw("sub", place, i64(1), "monotonic")
         with builder.if_then(builder.icmp_signed(">", seats, i64(0))):
-            _claim_all(builder, batch)
+            _claim_all(builder, job)
     pool.add("active", -1)
 
 
@@ -212,24 +271,20 @@ def _fresh(builder: Builder, ticket: IRValue, last: IRValue) -> IRValue:
 
 
 def _claim_all(builder: Builder, pointer: IRValue) -> None:
-    """Take ``grain`` tiles at a time until there are none."""
-    batch = Fields(builder, pointer, BATCH)
-    worker = builder.atomic_rmw("add", batch.at("workers"), i64(1), "monotonic")
-    scratch = builder.add(batch.scratch, builder.mul(worker, batch.scratch_bytes))
-    x = array_at(builder, ROWS_READ, batch.x, [batch.rows, batch.width_in])
-    y = array_at(builder, ROWS, batch.y, [batch.rows, batch.width_out])
-    shared = builder.trunc(batch.shared, ir.IntType(1))
-    rest = [shared, batch.start, batch.stop, batch.k, batch.n, scratch]
-    total, grain = batch.total, batch.grain
+    """Take ``grain`` units at a time until there are none."""
+    job = Fields(builder, pointer, JOB)
+    worker = builder.atomic_rmw("add", job.at("workers"), i64(1), "monotonic")
+    code = builder.inttoptr(job.code, CODE.as_pointer())
+    total, grain = job.total, job.grain
     claim, work, done = (builder.append_basic_block(name) for name in ("claim", "work", "claimed"))
     builder.branch(claim)
     builder.position_at_end(claim)
-    first = builder.atomic_rmw("add", batch.at("claimed"), grain, "monotonic")
+    first = builder.atomic_rmw("add", job.at("claimed"), grain, "monotonic")
     builder.cbranch(builder.icmp_signed(">=", first, total), done, work)
     builder.position_at_end(work)
     end = builder.add(first, grain)
     last = builder.select(builder.icmp_signed(">", end, total), total, end)
-    call(builder, TILES, batch.tiles, [x, y, first, last, *rest])
+    builder.call(code, [pointer, first, last, worker])
     builder.branch(claim)
     builder.position_at_end(done)
 

@@ -49,7 +49,7 @@ def run(kernel: ij.Kernel, threads: int, grain: int = 1, rows: int = 700) -> boo
 @pytest.mark.parametrize("grain", [1, 3, 100])
 def test_every_tile_is_worked_on_by_any_number_of_threads(threads, grain, kernel, own) -> None:
     assert all(run(kernel, threads, grain) for _ in range(20))
-    assert own._count == threads - 1
+    assert own.count == threads - 1
 
 
 def test_thousands_of_batches_one_after_the_other(kernel, own) -> None:
@@ -65,22 +65,30 @@ def test_batches_that_find_the_workers_asleep(kernel, own) -> None:
 def test_fewer_threads_than_before_leave_workers_out(kernel, own, monkeypatch) -> None:
     assert run(kernel, 5)
     seats = []
-    share = pool._function("share", 2)
-    monkeypatch.setattr(pool, "_function", lambda name, count: lambda *a: seats.append(share(*a)))
+    share = pool._function("run", 2)
+
+    def counted(*addresses: int) -> int:
+        seats.append(share(*addresses))
+        return 1
+
+    monkeypatch.setattr(pool, "_function", lambda name, count: counted)
     assert all(run(kernel, threads) for threads in (2, 3, 2))
-    assert len(seats) == 3
-    assert own._count == 4
+    assert seats == [1, 1, 1]
+    assert own.count == 4
 
 
 def test_a_worker_that_never_comes_holds_nobody_up(kernel, own, monkeypatch) -> None:
-    monkeypatch.setattr(pool.Pool, "_start", lambda self: setattr(self, "_count", self._count + 1))
+    monkeypatch.setattr(pool.Pool, "_start", lambda self: None)
     assert run(kernel, 4)
 
 
 def test_while_the_pool_is_taken_a_batch_is_its_callers_alone(kernel, own) -> None:
-    with own._busy:
-        assert run(kernel, 2)
-    assert own._count == 0
+    assert pool._function("take", 1)(own.address)
+    assert not pool._function("take", 1)(own.address)
+    assert run(kernel, 2)
+    assert not own.run(0, 2)
+    pool._function("give", 1)(own.address)
+    assert pool._function("take", 1)(own.address)
 
 
 def test_python_threads_predict_side_by_side(kernel, own, monkeypatch) -> None:
@@ -102,7 +110,7 @@ def test_the_pool_starts_once_and_with_the_first_shared_batch(monkeypatch) -> No
     monkeypatch.setattr(pool, "_pools", [])
     with ThreadPoolExecutor(8) as several:
         assert len({id(made) for made in several.map(lambda _: pool.pool(), range(50))}) == 1
-    assert pool.pool()._count == 0
+    assert pool.pool().count == 0
 
 
 PROGRAM = """

@@ -1,12 +1,30 @@
-"""What the products of a tile fetch of the next one."""
+"""Which products fetch the next tile meanwhile, and which ones threads share for one row."""
 
 from __future__ import annotations
 
+from instjit.kernels.packing import narrow
 from instjit.kernels.target import Level
 from instjit.program import Gemm, Program
 
 FETCH_WORK = 64
 """Multiply-adds for each column from which Gemms fetch the next tile: 250-300-200 gains 5 %."""
+
+WIDE_FLOATS = 1 << 16
+"""Weights of a product from which threads share it for one row: 256 KiB, 3 us on one thread."""
+
+WIDE_ROW_FLOATS = 10 * WIDE_FLOATS
+"""Weights of all such products from which a row is worth it: 30 us on one thread."""
+
+
+def wide_gemms(program: Program) -> frozenset[int]:
+    """Numbers of the steps that threads share for one row; none where a row is not worth it."""
+    floats = {
+        number: step.target.count * step.source.count
+        for number, step in enumerate(program.steps)
+        if isinstance(step, Gemm) and not narrow(step.target.count, step.source.count)
+    }
+    wide = {number: size for number, size in floats.items() if size >= WIDE_FLOATS}
+    return frozenset(wide) if sum(wide.values()) >= WIDE_ROW_FLOATS else frozenset()
 
 
 def fetches(program: Program, level: Level) -> dict[int, tuple[int, int, int, int]]:

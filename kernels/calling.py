@@ -1,0 +1,85 @@
+"""Machine code that calls Numba's by address, and libraries of such code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from llvmlite import ir
+from numba import types
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
+
+from instjit.kernels.pycall import POINTER
+from instjit.kernels.simd import FLOAT, Builder, IRValue, i64
+
+ROWS = types.Array(types.float32, 2, "C")
+ROWS_READ = types.Array(types.float32, 2, "C", readonly=True)
+TILES = types.void(
+    ROWS_READ,
+    ROWS,
+    types.int64,
+    types.int64,
+    types.boolean,
+    types.int64,
+    types.int64,
+    types.uint64,
+    types.uint64,
+    types.uint64,
+)
+"""x, y, first, last, shared, start, stop, k, n, s: the one signature of ``tiles``."""
+
+LINE = types.Array(types.float32, 1, "C")
+LINE_READ = types.Array(types.float32, 1, "C", readonly=True)
+ROW = types.boolean(LINE_READ, LINE, types.uint64, types.uint64)
+"""x, y, k, n: the one signature of ``row``."""
+
+WIDE_ROW = types.boolean(LINE_READ, LINE, types.uint64, types.uint64, types.uint64)
+"""x, y, k, n, pool: the one signature of ``wide_row``."""
+
+Writer: TypeAlias = Callable[[ir.Module, str], None]
+
+
+def compiled(library: str, writers: Mapping[str, Writer]) -> dict[str, int]:
+    """Addresses of functions of one module, each written by ``writer(module, name)``."""
+    with global_compiler_lock:
+        made = cpu_target.target_context.codegen().create_library(library)
+        module = made.create_ir_module(library)
+        for name, write in writers.items():
+            write(module, f"instjit_{name}")
+        made.add_ir_module(module)
+        made.finalize()
+        _libraries.append(made)  # the machine code lives as long as it
+        return {name: int(made.get_pointer_to_function(f"instjit_{name}")) for name in writers}
+
+
+_libraries: list[Any] = []
+
+
+def array_at(builder: Builder, kind: Any, data: IRValue, sizes: Sequence[IRValue]) -> IRValue:
+    """Numba's view of a C-contiguous array; nothing that is called here counts references."""
+    context = cpu_target.target_context
+    array = context.make_array(kind)(context, builder)
+    bytes_each = i64(4)
+    strides = [bytes_each]
+    for size in reversed(sizes[1:]):
+        strides.insert(0, builder.mul(strides[0], size))
+    items = sizes[0]
+    for size in sizes[1:]:
+        items = builder.mul(items, size)
+    array.meminfo = POINTER(None)
+    array.parent = POINTER(None)
+    array.nitems = items
+    array.itemsize = bytes_each
+    array.data = builder.inttoptr(data, FLOAT.as_pointer())
+    array.shape = context.make_tuple(builder, types.UniTuple(types.intp, len(sizes)), sizes)
+    array.strides = context.make_tuple(builder, types.UniTuple(types.intp, len(sizes)), strides)
+    return array._getvalue()
+
+
+def call(builder: Builder, signature: Any, address: IRValue, arguments: Sequence[IRValue]) -> None:
+    """Call Numba's machine code at an address; its steps raise nothing."""
+    convention = cpu_target.target_context.call_conv
+    kind = convention.get_function_type(signature.return_type, signature.args)
+    function = builder.inttoptr(address, kind.as_pointer())
+    convention.call_function(builder, function, signature.return_type, signature.args, arguments)
