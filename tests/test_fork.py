@@ -46,8 +46,19 @@ child = os.fork()""",
 ).replace("_, status", "stop.set()\nfor other in others: other.join()\n_, status")
 
 
+WIDE = PROGRAM.replace(
+    "kernel = instjit.compile(model)",
+    """from instjit.kernels import gemm_choices
+gemm_choices.WIDE_FLOATS = gemm_choices.WIDE_ROW_FLOATS = 1
+kernel = instjit.compile(model)
+assert kernel._direct.wide
+row = kernel.row(rows[0])""",
+    1,
+).replace("    same &=", "    same &= np.array_equal(kernel.row(rows[0]), row)\n    same &=")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-@pytest.mark.parametrize("program", [PROGRAM, BUSY], ids=["idle", "busy"])
+@pytest.mark.parametrize("program", [PROGRAM, BUSY, WIDE], ids=["idle", "busy", "wide row"])
 def test_a_child_forked_after_a_parallel_predict_gives_the_same_bits(program: str) -> None:
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
