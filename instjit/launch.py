@@ -10,8 +10,12 @@ from instjit.kernels.direct import Reach
 from instjit.kernels.driver import Batch, run
 from instjit.variant import Compiled
 
-PARALLEL_SECONDS = 60e-6
-"""Work on one thread from which it is shared with a second."""
+PARALLEL_SECONDS = 100e-6
+"""Work on one thread for which threads are woken, rough as ``row_seconds`` are: until one is there
+25 to 100 us have passed."""
+
+NEAR_SECONDS = 20e-6
+"""Work that is shared with threads that are awake: getting there takes 3 us."""
 
 LONG_SECONDS = 2e-3
 """Work above which batches are run from here, in sections: 20 us of Python are 1 % of it."""
@@ -60,8 +64,11 @@ def run_batch(
 
 def reach(form: Compiled) -> Reach:
     """Up to which size a kernel's calls go straight to machine code."""
+    tiles = int(PARALLEL_SECONDS / form.tile_seconds)
     return Reach(
-        tiles=int(PARALLEL_SECONDS / form.tile_seconds),
+        near_tiles=min(tiles, max(1, int(NEAR_SECONDS / form.tile_seconds))),
+        near_rows=max(1, int(min(NEAR_SECONDS, PARALLEL_SECONDS) / form.single_seconds)),
+        tiles=tiles,
         rows=max(1, int(PARALLEL_SECONDS / form.single_seconds)),
         longest=int(LONG_SECONDS / form.row_seconds),
     )

@@ -123,7 +123,7 @@ class Compiled:
             code["row"] = self.row_address
         if self.source.wide:
             code["wide_row"] = self.wide_row_address
-        return Direct(code, self.k_address, self.n_address, shape, reach or Reach(0, 1, 0))
+        return Direct(code, self.k_address, self.n_address, shape, reach or Reach())
 
     @cached_property
     def inline(self) -> Any:

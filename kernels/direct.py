@@ -33,20 +33,23 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Up to which size calls go where: in tiles and in rows.
+    """Up to which work calls go where, in tiles and in single rows, which are quicker when few.
 
     Attributes
     ----------
+    near_tiles, near_rows
+        What one thread does on the spot, holding the interpreter's lock.
     tiles, rows
-        What one thread does on the spot, holding the interpreter's lock: ``rows`` where single rows
-        are quicker than a tile.
+        What one thread does on the spot unless others are awake.
     longest
         Rows of a batch that is shared; above it a few microseconds of Python no longer matter.
     """
 
-    tiles: int
-    rows: int
-    longest: int
+    near_tiles: int = 0
+    near_rows: int = 1
+    tiles: int = 0
+    rows: int = 1
+    longest: int = 0
 
 
 class Direct:
@@ -78,7 +81,7 @@ class Direct:
         if not pyobjects.readable():
             return
         few = few_rows(shape.lanes) if "row" in code else 0
-        spot = 0 if "wide_row" in code else min(few, reach.rows)
+        spot = 0 if "wide_row" in code else few
         tiled = "tiles" in code and 4 * shape.scratch <= HELD_BYTES
         tiles = reach.tiles if tiled else 0
         held = _Held(4 * shape.scratch if tiles else 0)
@@ -86,8 +89,10 @@ class Direct:
             {
                 "tiles": 0, "row": 0, "wide_row": 0, **code,
                 "k": k, "n": n, "scratch": held.scratch, "lanes": shape.lanes,
-                "width_in": shape.width_in, "width_out": shape.width_out,
-                "few": few, "most": max(spot, tiles * shape.lanes),
+                "width_in": shape.width_in, "width_out": shape.width_out, "few": few,
+                "near": max(min(spot, reach.near_rows), min(tiles, reach.near_tiles) * shape.lanes),
+                "most": max(min(spot, reach.rows), tiles * shape.lanes),
+                "ended": 0, "granted": 0,
                 "tile_bytes": self._tile_bytes, "longest": reach.longest if tiled else 0,
             }
         )  # fmt: skip

@@ -4,12 +4,14 @@ Two functions, compiled once in a process; what differs from kernel to kernel co
 int64 fields (``FORM``), numbers and addresses. ``row(form, [x, out])`` and ``rows(form, [X, out])``
 are Python callables (``pyobjects.method``): arrays that can be used as they are go through the
 kernel, with the interpreter's lock held, and the answer is the output. The answer is None for
-anything else: other types, shapes or orders, overlapping memory, more rows than ``most``. The
-caller then takes the long road, with its conversions and its errors.
+anything else: other types, shapes or orders, overlapping memory, more rows than ``most``, or than
+``near`` where other threads are awake or will be needed again at once. The caller then shares the
+call (``sharing``) or takes the long road, with its conversions and its errors.
 """
 
 from __future__ import annotations
 
+import time
 from functools import cache
 
 from llvmlite import ir
@@ -25,16 +27,34 @@ from instjit.kernels.calling import (
     call,
     compiled,
 )
-from instjit.kernels.pycall import READ, Fields, Road, Stretch, bytes_of
-from instjit.kernels.simd import Builder, IRValue, i64, loop
+from instjit.kernels.pool import current_pool
+from instjit.kernels.pycall import (
+    POINTER,
+    READ,
+    Fields,
+    Road,
+    Stretch,
+    bytes_of,
+    function_at,
+)
+from instjit.kernels.simd import I32, I64, Builder, IRValue, i64, loop
+from instjit.kernels.workers import PoolFields, posix
+
+I1 = ir.IntType(1)
 
 FORM = (
     "tiles", "row", "wide_row", "k", "n", "scratch", "lanes", "width_in", "width_out", "few",
-    "most", "tile_bytes", "longest",
+    "near", "most", "ended", "granted", "tile_bytes", "longest",
 )  # fmt: skip
 """Of a kernel. ``scratch``: address of a tile's. ``few``: up to so many rows that no whole tile
-takes go one by one. ``most``: rows that go without a look at other threads. ``tile_bytes``: scratch
-of a thread of a shared batch, of ``longest`` rows at most (``sharing``)."""
+takes go one by one. ``near``: rows that go without a look at other threads; ``most``: those for
+which no thread is woken. ``ended``: when the last of those between was done, in nanoseconds;
+``granted``: threads of the last shared batch (``sharing``), which takes ``tile_bytes`` of scratch
+each and has ``longest`` rows at most."""
+
+AGAIN = 100_000
+"""Nanoseconds within which the next call shows that it pays to wake threads: they then stay awake
+for twice as long (``workers.SPINS``)."""
 
 
 @cache
@@ -61,10 +81,47 @@ def _write_rows(module: ir.Module, name: str) -> None:
     rows = x.size(0)
     within = builder.icmp_unsigned("<", builder.sub(rows, i64(1)), form.most)  # 1 .. most
     road.require(within)
+    far = builder.icmp_unsigned(">", rows, form.near)
+    with builder.if_then(far):
+        _require_nobody(road)
     taken = Stretch(x.data, bytes_of(builder, [rows, form.width_in]))
     out = road.output(road.argument(1), [rows, form.width_out], taken)
     _run_few(builder, form, rows, x.data, out.data)
+    with builder.if_then(far):
+        builder.store(_now(builder), form.at("ended"))
     road.answer(out)
+
+
+def _require_nobody(road: Road) -> None:
+    """Go on where sharing would wake threads for this call alone, or there is one thread."""
+    builder, form = road.builder, road.form
+    one = builder.icmp_unsigned("==", form.granted, i64(1))
+    again = builder.icmp_unsigned("<", builder.sub(_now(builder), form.ended), i64(AGAIN))
+    worth = builder.or_(again, _others_look(builder))
+    road.require(builder.or_(one, builder.not_(worth)))
+
+
+def _others_look(builder: Builder) -> IRValue:
+    """Whether the process has a pool, which is free and has a thread awake."""
+    address = builder.load(current_pool(builder))
+    found = builder.alloca(I1)
+    builder.store(I1(0), found)
+    with builder.if_then(builder.icmp_unsigned("!=", address, i64(0))):
+        held = PoolFields(builder, builder.inttoptr(address, POINTER))
+        awake = builder.icmp_signed("<", held.seen("sleeping"), held.read("count"))
+        free = builder.icmp_unsigned("==", held.seen("busy"), i64(0))
+        builder.store(builder.and_(awake, free), found)
+    return builder.load(found)
+
+
+def _now(builder: Builder) -> IRValue:
+    """Nanoseconds of a clock that only goes forward: 40 ns."""
+    spec = builder.alloca(I64, size=2)
+    kind = ir.FunctionType(I32, [I32, I64.as_pointer()])
+    function = function_at(builder, posix("clock_gettime"), kind)
+    builder.call(function, [I32(time.CLOCK_MONOTONIC), spec])
+    seconds, rest = (builder.load(builder.gep(spec, [i64(part)])) for part in (0, 1))
+    return builder.add(builder.mul(seconds, i64(1_000_000_000)), rest)
 
 
 def _run_few(builder: Builder, form: Fields, rows: IRValue, x: IRValue, y: IRValue) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from instjit.kernels import workers
 from instjit.kernels.packing import LINE_FLOATS
+from instjit.kernels.simd import I64, Builder, IRValue, i64
 
 LINE_BYTES = 4 * LINE_FLOATS
 
@@ -99,6 +100,12 @@ def pool() -> Pool:
 
 CURRENT = np.zeros(1, np.int64)
 """Address of the fields of this process's pool, 0 before there is one: machine code reads it."""
+
+
+def current_pool(builder: Builder) -> IRValue:
+    """``CURRENT`` in machine code."""
+    return builder.inttoptr(i64(int(CURRENT.ctypes.data)), I64.as_pointer())
+
 
 _pools: list[Pool] = []
 _making = threading.Lock()

@@ -52,6 +52,7 @@ def _write_batch(module: ir.Module, name: str) -> None:
     rows = x.size(0)
     road.require(builder.icmp_unsigned("<", builder.sub(rows, i64(1)), form.longest))
     allowed = _number(builder, road.argument(2))
+    builder.store(allowed, form.at("granted"))
     units, tiled = _units(builder, form, rows, allowed)
     threads = smaller(builder, allowed, units)
     held = _ready_pool(road, threads, builder.mul(threads, form.tile_bytes))
@@ -174,8 +175,7 @@ def _units(
 def _ready_pool(road: Road, threads: IRValue, scratch_bytes: IRValue) -> PoolFields:
     """Go on with the pool of this process where it has the threads and the scratch."""
     builder = road.builder
-    cell = builder.inttoptr(i64(int(pool.CURRENT.ctypes.data)), I64.as_pointer())
-    address = builder.load(cell)
+    address = builder.load(pool.current_pool(builder))
     road.require(builder.icmp_unsigned("!=", address, i64(0)), UNREADY)
     held = PoolFields(builder, builder.inttoptr(address, POINTER))
     enough = builder.icmp_signed(">=", held.read("count"), builder.sub(threads, i64(1)))

@@ -27,6 +27,7 @@ from bench.peaks import Peaks, measured
 from bench.peers import DoesNotApply, Setting
 from bench.plot import svg
 from bench.race import Race
+from bench.scaling import Scaling, scaling
 from bench.table import record, single_rows, summary, table
 from bench.worker import Team, WrongAnswer, largest_error
 
@@ -242,6 +243,42 @@ def test_the_peaks_are_measured() -> None:
     peaks = measured(1, steps=1_000_000, copied=2**22)
     assert 1e8 < peaks.fma < 1e13
     assert 1e7 < peaks.copy < 1e13
+
+
+def test_scaling_is_measured_in_turn_and_said_in_one_line() -> None:
+    found = scaling(2, rows=300, rounds=1, steps=100_000, net=nets.chain(5, 8, 3))
+    assert found.threads == 2
+    assert found.peak > 0
+    assert found.instjit > 0
+    said = str(Scaling(2, 200_000, 2.0, 1.9))
+    assert said.endswith("multiply-adds 2.000x, 250-300-200 at 200,000 rows 1.900x, 95.0% of that")
+
+
+@pytest.mark.parametrize(
+    ("words", "rows"),
+    [
+        ([], 200_000),
+        (["--quick"], 10_000),
+        (["--only", "scaling", "--job", "4-8"], 200_000),
+        (["--job", "4-8-6-1"], None),
+        (["--only", "batch"], None),
+        (["--threads", "1"], None),
+    ],
+)
+def test_scaling_is_measured_when_asked_for(words, rows, monkeypatch) -> None:
+    monkeypatch.setattr(command, "scaling", lambda threads, rows: (threads, rows))
+    given = ["--threads", "2", *words]
+    found = command.thread_scaling(command.arguments(given))
+    assert found == (None if rows is None else (2, rows))
+    races = list(command.several_races(command.arguments(given)))
+    assert bool(races) == ("scaling" not in words)
+
+
+def test_the_document_holds_the_scaling() -> None:
+    options = command.arguments([])
+    found = command.document(options, PEAKS, Scaling(2, 100, 2.0, 1.0), [])["scaling"]
+    assert found == {"threads": 2, "rows": 100, "peak": 2.0, "instjit": 1.0, "share": 0.5}
+    assert command.document(options, PEAKS, None, [])["scaling"] is None
 
 
 def test_a_race_from_the_command_line(tmp_path) -> None:
