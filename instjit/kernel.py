@@ -15,9 +15,9 @@ from instjit.errors import InputError, Problem
 from instjit.inplace import flat_rows, is_rows, output
 from instjit.inputs import as_line, as_rows
 from instjit.kernels import units
-from instjit.kernels.emit import Source
 from instjit.kernels.multiplier import Multiplier
 from instjit.kernels.packing import Floats, Integers
+from instjit.kernels.source import Source
 from instjit.kernels.target import Level
 from instjit.lower import Variant
 from instjit.model import Model

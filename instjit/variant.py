@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from instjit.cost import Cost
 from instjit.kernels import build, emit, layout, packing, pairing, population, target
 from instjit.kernels.by_rows import quicker_by_rows
-from instjit.kernels.emit import Source
 from instjit.kernels.layout import Layout
 from instjit.kernels.multiplier import Multiplier
 from instjit.kernels.packing import Floats, Integers
+from instjit.kernels.source import Source
 from instjit.kernels.target import Level
 from instjit.lower import Variant, lower
 from instjit.model import Model

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias, TypeVar
 
 from instjit.errors import CompileError, Problem
 from instjit.kernels import plain
-from instjit.kernels.emit import Source
 from instjit.kernels.packing import Floats, Integers
+from instjit.kernels.source import Source
 
 Function: TypeAlias = Callable[..., Any]
 T = TypeVar("T")
@@ -107,8 +107,6 @@ def _jitted(source: Source, function: str, signatures: Sequence[Any], *, rows: b
     from instjit.kernels import native
 
     names = _run(source, native.namespace(source.level, rows=rows))
-    for name in [name for name in names if name.startswith("steps")]:
-        names[name] = numba.njit(error_model="numpy")(names[name])
     # what only machine code calls needs no way in from Python, a tenth of the time to compile
     only = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True} if signatures else {}
     jitted: Function = numba.njit(list(signatures) or None, error_model="numpy", **only)(

@@ -23,13 +23,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from instjit.kernels.borrowed import borrowed
 from instjit.kernels.gemm_choices import fetches, wide_gemms
 from instjit.kernels.layout import Layout
 from instjit.kernels.located import Located, Node, Number, Place, Total, text_of
 from instjit.kernels.pairing import Plan
+from instjit.kernels.source import Source
 from instjit.kernels.target import Level
 from instjit.lower import Variant
 from instjit.program import (
@@ -53,40 +53,8 @@ from instjit.program import (
 STACK_BYTES = 64 * 1024
 """A row's scratch up to this size lies on the stack."""
 
-STEPS_PER_FUNCTION = 100
-"""Numba's front end is superlinear in the statements of a function."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The text of a kernel.
-
-    Attributes
-    ----------
-    text
-        Python source, the same bytes for models of the same structure.
-    digest
-        SHA-256 of the text and the index lists, 64 hex digits: what the machine code depends on.
-    target, level
-        "cpu", and the blocking that the text is for.
-    variant
-        What the columns hold (``instjit.lower.Variant``).
-    precision
-        "float32", or what wide products are worked out in.
-    wide
-        Whether the text has a ``wide_row``.
-    """
-
-    text: str
-    digest: str
-    target: str
-    level: Level
-    variant: Variant
-    precision: str = "float32"
-    wide: bool = False
-
-    def __str__(self) -> str:
-        return self.text
+STEPS_ALONE, STEPS_TOGETHER = 32, 100
+"""A text of more steps than the first calls them by so many at once: a call costs Numba 3 ms."""
 
 
 def emit(
@@ -143,7 +111,7 @@ class _Writer:
         self.wide = wide_gemms(program) if self._has_wide_row else frozenset()
 
     def body(self) -> str:
-        lines = ["", *self._definitions(), "", "", *self._functions(), *self._tiles()]
+        lines = ["", *self._definitions(), "", "", *self._tiles()]
         if self._has_row:
             lines += ["", "", *self._row()]
         if self.wide:
@@ -164,6 +132,8 @@ class _Writer:
                 yield f"wide{number} = wide_{self._gemm(step)})"
         taken, given = self._columns(self.program.loads), self._columns(self.program.stores)
         whole = self._columns(self.taken)
+        if len(self.program.steps) > STEPS_ALONE:
+            yield from self._runs()
         yield "# rows of the caller's arrays"
         yield f"take = columns_in(width={self.program.width_in}, columns={whole})"
         if self.straight:
@@ -182,13 +152,11 @@ class _Writer:
     def _ahead(self, number: int) -> str:
         return f", ahead={self.ahead[number]}" if number in self.ahead else ""
 
-    def _arguments(self, number: int, rows: str) -> str:
-        return f"s, k, n, {rows}" if number in self.ahead or self._borrows(number) else "s, k, n"
-
-    def _borrows(self, number: int) -> bool:
+    def _has_rows(self, number: int) -> bool:
+        """Whether rows of the caller's arrays are operands of a step."""
         step = self.program.steps[number]
         views = (step.target, *step_reads(step))
-        return any(view.region in self.borrowed for view in views)
+        return number in self.ahead or any(view.region in self.borrowed for view in views)
 
     def _call(self, number: int, step: Step) -> str:
         if isinstance(step, Gemm):
@@ -285,37 +253,40 @@ class _Writer:
 
     @property
     def _has_wide_row(self) -> bool:
-        return self._has_row and len(self.program.steps) <= STEPS_PER_FUNCTION
+        return self._has_row and len(self.program.steps) <= STEPS_ALONE
 
     @property
     def _on_stack(self) -> bool:
         return self._has_row and self.program.slots * 4 <= STACK_BYTES
 
-    def _functions(self) -> Iterable[str]:
-        """Functions of some steps each, when there are too many for one."""
-        if len(self.program.steps) <= STEPS_PER_FUNCTION:
-            return
-        for start in range(0, len(self.program.steps), STEPS_PER_FUNCTION):
-            yield f"def steps{start}(s, k, n, next_x, next_y):"
-            numbers = range(start, min(start + STEPS_PER_FUNCTION, len(self.program.steps)))
-            for number in numbers:
-                yield from self._step("    ", number, "next_x, next_y")
-            yield from ("", "")
-
-    def _steps(self, indent: str, fetched: str) -> Iterable[str]:
+    def _runs(self) -> Iterable[str]:
+        """Names for many steps at once."""
         count = len(self.program.steps)
-        if count <= STEPS_PER_FUNCTION:
-            for number in range(count):
-                yield from self._step(indent, number, fetched)
-        else:
-            for start in range(0, count, STEPS_PER_FUNCTION):
-                yield f"{indent}steps{start}(s, k, n, {fetched})"
+        for start in range(0, count, STEPS_TOGETHER):
+            yield f"steps{start} = together("
+            for number in range(start, min(start + STEPS_TOGETHER, count)):
+                yield f"    {', '.join(self._names(number))},"
+            yield ")"
 
-    def _step(self, indent: str, number: int, fetched: str) -> Iterable[str]:
+    def _names(self, number: int) -> Iterable[str]:
         done = self.straight and self.straight[0] == number  # before the first step
         if number in self.products and self.products[number].split and not done:
-            yield f"{indent}split{number}(s, k, n)"
-        yield f"{indent}step{number}({self._arguments(number, fetched)})"
+            yield f"split{number}"
+        yield f"step{number}"
+
+    def _steps(self, indent: str, rows: str) -> Iterable[str]:
+        count = len(self.program.steps)
+        if count > STEPS_ALONE:
+            for start in range(0, count, STEPS_TOGETHER):
+                yield f"{indent}steps{start}(s, k, n, {rows})"
+            return
+        for number in range(count):
+            yield from self._step(indent, number, rows)
+
+    def _step(self, indent: str, number: int, rows: str) -> Iterable[str]:
+        for name in self._names(number):
+            taken = name.startswith("step") and self._has_rows(number)
+            yield f"{indent}{name}(s, k, n{f', {rows}' if taken else ''})"
 
     def _tiles(self) -> Iterable[str]:
         yield "def tiles(x, y, first, last, shared, start, stop, k, n, s):"

@@ -7,7 +7,7 @@ are all that the text's own namespace offers besides the kernel functions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -153,6 +153,23 @@ def places(value: Located) -> tuple[Place, ...]:
         elif isinstance(top, Node):
             stack.extend(reversed(top.arguments))
     return tuple(found)
+
+
+def numbered(value: Located, seen: dict[Place, int] | None = None) -> Located:
+    """The value with its places numbered in order, which is all that its code depends on."""
+    seen = {} if seen is None else seen
+    if isinstance(value, Node):
+        return Node(value.function, tuple(numbered(part, seen) for part in value.arguments))
+    if isinstance(value, Place):
+        return replace(value, at=seen.setdefault(value, len(seen)), listed=0)
+    return value
+
+
+def of_total(value: Located) -> bool:
+    """Whether the value needs the accumulator of a gemm."""
+    if isinstance(value, Node):
+        return any(map(of_total, value.arguments))
+    return isinstance(value, Total)
 
 
 def operations(value: Located) -> int:

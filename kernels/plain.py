@@ -39,6 +39,7 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
         "wide_gemm": lambda **fields: _gemm(GemmSpec(**fields), level.panel),
         "split": lambda **fields: split_step(SplitSpec(**fields)),
         "product": lambda **fields: product_step(ProductSpec(**fields), level.panel, _values),
+        "together": _together,
         "begin_tiles": lambda: None,
         "end_tiles": lambda: None,
         "elementwise": lambda **fields: _elementwise(MapSpec(**fields)),
@@ -56,6 +57,14 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
         "empty": _empty,
         "float32": np.float32,
     }
+
+
+def _together(*steps: StepFunction) -> StepFunction:
+    def run(s: Floats, k: Floats, n: Integers, *rows: Floats) -> None:
+        for step in steps:
+            step(s, k, n, *rows)
+
+    return run
 
 
 def _gemm(spec: GemmSpec, panel: int) -> StepFunction:
@@ -112,7 +121,7 @@ def _reduce(spec: ReduceSpec) -> StepFunction:
 
 
 def _lookup(spec: LookupSpec) -> StepFunction:
-    def step(s: Floats, k: Floats, n: Integers) -> None:
+    def step(s: Floats, k: Floats, n: Integers, *rows: Floats) -> None:
         for lane, identity in enumerate(s[spec.source].copy()):
             at = _row_at(spec, float(identity), n)
             s[spec.target : spec.target + spec.size, lane] = k[at : at + spec.size]
@@ -154,7 +163,11 @@ def _values(
 ) -> Floats:
     """Elements 0 .. count - 1 over all lanes: [count][lanes], or what broadcasts to it."""
     elements = np.arange(count)
-    areas = {"s": s, "k": k[:, None], **({"x": rows[0][:, None]} if rows else {})}
+    areas: dict[str, Callable[[], Floats]] = {
+        "s": lambda: s,
+        "k": lambda: k[:, None],
+        "x": lambda: rows[0][:, None],
+    }
 
     def leaf(place: Place) -> Floats:
         if place.index == "fixed":
@@ -163,7 +176,7 @@ def _values(
             entries = n[place.listed + elements].astype(np.int64)
         else:
             entries = elements // place.every
-        held: Floats = areas[place.area][place.at + entries]
+        held: Floats = areas[place.area]()[place.at + entries]
         return held
 
     result: Floats = evaluate(value, NumpyArithmetic(), leaf, total)

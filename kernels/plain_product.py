@@ -26,7 +26,7 @@ Values: TypeAlias = Callable[..., Any]
 def split_step(spec: SplitSpec) -> Callable[..., None]:
     """``f(s, k, n)``."""
 
-    def step(s: Floats, k: Floats, n: Integers) -> None:
+    def step(s: Floats, k: Floats, n: Integers, *rows: Floats) -> None:
         write_words(spec.multiplier, s[spec.source : spec.source + spec.count], s, spec.target)
 
     return step

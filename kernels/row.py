@@ -9,9 +9,9 @@ from llvmlite import ir
 
 from instjit.functions import FUNCTIONS
 from instjit.kernels import search
-from instjit.kernels.gemm import for_panels, panel_row, row_sums
-from instjit.kernels.located import Located, Place, Total, evaluate
+from instjit.kernels.located import Located, Place, Total, evaluate, numbered, of_total
 from instjit.kernels.packing import Panel
+from instjit.kernels.row_gemm import for_panels, panel_sums, row_sums
 from instjit.kernels.simd import (
     I32,
     I64,
@@ -22,6 +22,8 @@ from instjit.kernels.simd import (
     load,
     load_part,
     loop,
+    name_of,
+    shared,
     store,
     store_part,
 )
@@ -36,18 +38,18 @@ class RowSchedule:
 
     name = "row"
 
-    def __init__(self, level: Level) -> None:
+    def __init__(self, level: Level, *, many: bool = False) -> None:
         self.level = level
+        self.many = many
         self.lanes = 1
 
     def gemm(self, builder: Builder, spec: GemmSpec, pointers: Sequence[IRValue]) -> None:
         """Stream the weights once, then one pass over the sums for the epilogue."""
         source, target, weights, *held = pointers
         held = held[2:] if spec.ahead else held
-        row_sums(builder, spec, self.level, source, weights, target)
+        row_sums(builder, spec, self.level, source, weights, target, many=self.many)
         if not isinstance(spec.value, Total):
-            values = RowValues(builder, spec.value, held, target)
-            self._each_vector(builder, spec.outputs, values, target)
+            self._each_vector(builder, spec.outputs, spec.value, target, held)
 
     def gemm_part(
         self,
@@ -58,22 +60,19 @@ class RowSchedule:
     ) -> None:
         """Panels ``span`` of a Gemm that is not narrow, each with its epilogue."""
         source, target, weights, *held = pointers
-        values = None
-        if not isinstance(spec.value, Total):
-            values = RowValues(builder, spec.value, held, target)
 
         def emit(part: Panel, first: IRValue, base: IRValue) -> None:
-            block, sums = builder.gep(weights, [base]), builder.gep(target, [first])
-            panel_row(builder, spec, self.level, part, source, block, sums)
-            if values:
-                self._each_vector(builder, part.outputs, values, target, first)
+            places = source, builder.gep(weights, [base]), builder.gep(target, [first])
+            panel_sums(builder, spec, self.level, part, places, many=self.many)
+            if not isinstance(spec.value, Total):
+                self._each_vector(builder, part.outputs, spec.value, target, held, first)
 
         for_panels(builder, spec, self.level, span, emit)
 
     def map(self, builder: Builder, spec: MapSpec, pointers: Sequence[IRValue]) -> None:
         """A loop over vectors of elements and one shorter vector."""
         target, *held = pointers
-        self._each_vector(builder, spec.count, RowValues(builder, spec.value, held), target)
+        self._each_vector(builder, spec.count, spec.value, target, held)
 
     def reduce(self, builder: Builder, spec: ReduceSpec, pointers: Sequence[IRValue]) -> None:
         """Partials across one vector, folded by halves."""
@@ -153,25 +152,51 @@ class RowSchedule:
         self,
         builder: Builder,
         count: int,
-        values: RowValues,
+        value: Located,
         target: IRValue,
+        held: Sequence[IRValue],
         start: IRValue | None = None,
     ) -> None:
-        """Values of elements start .. start + count, the first ones for None."""
-        width = self.level.width
-        whole, rest = divmod(count, width)
+        """Call the function that evaluates elements start .. start + count, the first for None.
+
+        A gemm's sums lie at ``target``. Counts with the same rest share the function.
+        """
+        whole, rest = divmod(count, self.level.width)
+
+        def write(inner: Builder, arguments: Sequence[IRValue]) -> None:
+            times, begin, place, *places = arguments
+            values = RowValues(inner, value, places, place if of_total(value) else None)
+            self._vectors(inner, begin, times if whole else None, rest, values, place)
+
+        name = name_of("elements", self.level.width, numbered(value), whole > 0, rest)
+        kinds = [I64, I64, target.type, *(pointer.type for pointer in held)]
+        function = shared(builder.module, name, kinds, write, apart=self.many)
         begin = i64(0) if start is None else start
+        builder.call(function, [i64(whole), begin, target, *held])
+
+    def _vectors(
+        self,
+        builder: Builder,
+        begin: IRValue,
+        whole: IRValue | None,
+        rest: int,
+        values: RowValues,
+        target: IRValue,
+    ) -> None:
+        width = self.level.width
 
         def body(block: IRValue, state: list[IRValue]) -> list[IRValue]:
             at = builder.add(begin, builder.mul(block, i64(width)))
             store(builder, values.at(at, width, width), builder.gep(target, [at]))
             return state
 
-        if whole:
-            loop(builder, i64(whole), body)
+        if whole is not None:
+            loop(builder, whole, body)
         if rest:
             narrowed = 1 << (rest - 1).bit_length()
-            at = builder.add(begin, i64(whole * width))
+            at = begin
+            if whole is not None:
+                at = builder.add(at, builder.mul(whole, i64(width)))
             store_part(
                 builder, values.at(at, rest, narrowed), builder.gep(target, [at]), rest, narrowed
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -172,6 +173,34 @@ def declare(module: Any, kind: Any, name: str) -> Any:
     """The function of that name in the module, declared on first use."""
     known = module.globals.get(name)
     return ir.Function(module, kind, name) if known is None else known
+
+
+def shared(
+    module: Any,
+    name: str,
+    kinds: Sequence[Any],
+    write: Callable[[Builder, Sequence[IRValue]], None],
+    *,
+    apart: bool,
+) -> Any:
+    """The module's own function of that name, which ``write(builder, arguments)`` makes once.
+
+    ``apart``: LLVM copies it into none of its callers.
+    """
+    function = declare(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    if function.is_declaration:
+        function.linkage = "internal"
+        if apart:
+            function.attributes.add("noinline")
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        write(builder, function.args)
+        builder.ret_void()
+    return function
+
+
+def name_of(kind: str, *form: object) -> str:
+    """A function's name from all that its code depends on."""
+    return f"instjit_{kind}_{hashlib.sha256(repr(form).encode()).hexdigest()[:16]}"
 
 
 def load(builder: Builder, pointer: IRValue, width: int, align: int = 4) -> IRValue:

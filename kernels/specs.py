@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from instjit.kernels.located import Located, places
+from instjit.kernels.located import Located, numbered, places
 from instjit.kernels.multiplier import Multiplier
 
 
@@ -178,6 +178,21 @@ class WordsSpec:
 
 
 StepSpec: TypeAlias = "GemmSpec | SplitSpec | ProductSpec | MapSpec | ReduceSpec | LookupSpec"
+
+
+def shape_of(spec: StepSpec) -> StepSpec:
+    """The spec with its places numbered in order, which is all that its code depends on."""
+    if isinstance(spec, GemmSpec | ProductSpec):
+        ahead = (0, *spec.ahead[1:2], 0, *spec.ahead[3:]) if spec.ahead else ()
+        spec = replace(spec, target=0, weights=0, value=numbered(spec.value), ahead=ahead)
+        if isinstance(spec, GemmSpec):
+            return replace(spec, source=0)
+        return replace(spec, pairs=0, sums=0, following=min(0, spec.following))
+    if isinstance(spec, SplitSpec):
+        return replace(spec, source=0, target=0)
+    if isinstance(spec, LookupSpec):
+        return replace(spec, source=0, target=0, directory=0)
+    return replace(spec, target=0, value=numbered(spec.value))
 
 
 def value_operands(value: Located) -> tuple[tuple[str, int], ...]:

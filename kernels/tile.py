@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from llvmlite import ir
-
 from instjit.functions import FUNCTIONS
 from instjit.kernels import search, transfer
-from instjit.kernels.gemm import Block, TileGemm
-from instjit.kernels.located import Located, Place, evaluate, operations, places
+from instjit.kernels.gemm import Block, Depth, TileGemm
+from instjit.kernels.located import Located, Place, evaluate, numbered, operations, places
 from instjit.kernels.packing import LINE_FLOATS
 from instjit.kernels.simd import (
+    FLOAT,
     I64,
     Builder,
     IRValue,
     VectorArithmetic,
-    declare,
     i64,
     load,
     loop,
+    name_of,
     prefetch,
+    shared,
     store,
 )
 from instjit.kernels.specs import (
@@ -35,6 +35,10 @@ from instjit.kernels.specs import (
 from instjit.kernels.target import Level
 from instjit.program import partials
 
+FLOATS = FLOAT.as_pointer()
+BLOCK = (FLOATS, FLOATS, I64, I64, FLOATS, I64)
+"""Types of the fields of a ``Block``."""
+
 INLINE_OPERATIONS = 6
 """Epilogues up to this many operations run on the accumulators, others over the stored block."""
 
@@ -44,20 +48,24 @@ class TileSchedule:
 
     name = "tile"
 
-    def __init__(self, level: Level) -> None:
+    def __init__(self, level: Level, *, many: bool = False) -> None:
         self.level = level
         self.lanes = level.lanes
+        self.many = many
 
     def gemm(self, builder: Builder, spec: GemmSpec, pointers: Sequence[IRValue]) -> None:
         """The calls of a Gemm's micro-kernels: an LLVM function for each number of outputs."""
         source, target, weights, *held = pointers
         fetched, held = (held[:2], held[2:]) if spec.ahead else ([], held)
-        form = TileGemm(builder, spec, self.level)
-        made: dict[int, Any] = {}
+        form, depth = TileGemm(builder, spec, self.level), Depth.of(spec, many=self.many)
+        places = [source.type, *BLOCK, I64, *(pointer.type for pointer in held)]
 
         def emit(block: Block, count: int) -> None:
-            if count not in made:
-                made[count] = self._micro(builder, spec, count, [pointer.type for pointer in held])
+            def write(inner: Builder, arguments: Sequence[IRValue]) -> None:
+                self._micro(inner, spec, count, depth, arguments)
+
+            name = name_of("block", self.level, count, depth.form, numbered(spec.value))
+            function = shared(builder.module, name, places, write, apart=depth.shared)
             fields = [
                 block.bias,
                 block.weights,
@@ -68,7 +76,7 @@ class TileSchedule:
             ]
             if spec.ahead:
                 self.fetch(builder, spec, block.first, count, fetched)
-            builder.call(made[count], [source, *fields, *held])
+            builder.call(function, [source, *fields, i64(depth.times), *held])
 
         form.blocks(weights, target, emit)
 
@@ -175,38 +183,27 @@ class TileSchedule:
                     state[p] = join(state[p], state[p + step])
         return state[0]
 
-    def _micro(self, builder: Builder, spec: GemmSpec, count: int, held: Sequence[Any]) -> Any:
-        """The LLVM function that makes ``count`` outputs of a tile."""
-        floats = ir.FloatType().as_pointer()
-        kinds = [floats, floats, floats, I64, I64, floats, I64, *held]
-        name = f"{builder.function.name}_{count}"
-        function = declare(builder.module, ir.FunctionType(ir.VoidType(), kinds), name)
-        function.linkage = "internal"
-        inner = ir.IRBuilder(function.append_basic_block("entry"))
-        source, bias, weights, by_k, by_output, out, first, *places = function.args
-        block = Block(bias, weights, by_k, by_output, out, first)
-        self._micro_body(inner, spec, count, source, block, places)
-        inner.ret_void()
-        return function
-
-    def _micro_body(
+    def _micro(
         self,
         builder: Builder,
         spec: GemmSpec,
         count: int,
-        source: IRValue,
-        block: Block,
-        held: Sequence[IRValue],
+        depth: Depth,
+        arguments: Sequence[IRValue],
     ) -> None:
+        """The body of the function that makes ``count`` outputs of a tile."""
+        source, bias, weights, by_k, by_output, out, first, whole, *held = arguments
+        block, times = Block(bias, weights, by_k, by_output, out, first), depth.whole(whole)
         form = TileGemm(builder, spec, self.level)
         values = TileValues(builder, self.level, spec.value, held)
         inline = operations(spec.value) <= INLINE_OPERATIONS
         at_once = form.vectors_at_once()
         for v in range(0, self.level.vectors, at_once):
-            sums = form.accumulate(source, block, count, v, min(at_once, self.level.vectors - v))
-            for o, vectors in enumerate(sums):
+            vectors = min(at_once, self.level.vectors - v)
+            sums = form.accumulate(source, block, count, v, vectors, times)
+            for o, totals in enumerate(sums):
                 number = builder.add(block.first, i64(o))
-                for j, total in enumerate(vectors):
+                for j, total in enumerate(totals):
                     value = values.at(number, v + j, total) if inline else total
                     values.store(value, block.out, i64(o), v + j)
         if not inline:

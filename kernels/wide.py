@@ -6,28 +6,53 @@ comes late takes part from the next product on. Every output's chain is whole, s
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
 
 from instjit.kernels.packing import panels
 from instjit.kernels.pycall import POINTER, Fields
 from instjit.kernels.row import RowSchedule
-from instjit.kernels.simd import I64, Builder, IRValue, declare, i64
-from instjit.kernels.specs import GemmSpec
+from instjit.kernels.simd import I64, Builder, IRValue, i64, name_of, shared
+from instjit.kernels.specs import GemmSpec, shape_of
+from instjit.kernels.steps import POINTERS, address_of, place_of
+from instjit.kernels.target import Level
 from instjit.kernels.workers import CODE, JOB, LINE, SHARE, PoolFields
 
 
-def write_wide_gemm(
+def wide_step(level: Level, spec: GemmSpec) -> Any:
+    """``f(s, k, n, pool)``, which the code of one row calls and no other.
+
+    ``pool`` is one that the caller has taken, or 0.
+    """
+    schedule = RowSchedule(level)
+
+    def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
+        *held, pool = args
+        areas = {
+            area: address_of(context, builder, kind, value, POINTERS[area])
+            for area, kind, value in zip(POINTERS, signature.args, held, strict=False)
+        }
+        places = [place_of(builder, areas, 1, area, at) for area, at in spec.operands()]
+        _write(builder, schedule, spec, places, pool)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def step(typing: Any, s: Any, k: Any, n: Any, pool: Any) -> Any:
+        return types.void(s, k, n, types.uint64), codegen
+
+    return step
+
+
+def _write(
     builder: Builder,
     schedule: RowSchedule,
     spec: GemmSpec,
     pointers: Sequence[IRValue],
     pool: IRValue,
 ) -> None:
-    """The product on this thread and those of the pool, which its caller has taken; or 0."""
     names = (*JOB, *(f"operand{number}" for number in range(len(pointers))))
     code = _part(builder.module, schedule, spec, names, [pointer.type for pointer in pointers])
     with builder.goto_entry_block():
@@ -38,9 +63,9 @@ def write_wide_gemm(
     for number, value in enumerate([*head, *(builder.ptrtoint(each, I64) for each in pointers)]):
         builder.store(value, builder.gep(job, [i64(number)]))
     place = builder.bitcast(job, POINTER)
-    shared = builder.icmp_unsigned("!=", pool, i64(0))
-    with builder.if_else(shared) as (several, single):
-        with several:
+    several = builder.icmp_unsigned("!=", pool, i64(0))
+    with builder.if_else(several) as (together, single):
+        with together:
             held = PoolFields(builder, builder.inttoptr(pool, POINTER))
             builder.store(held.read("seats"), Fields(builder, place, names).at("seats"))
             share = builder.inttoptr(held.read("share"), SHARE.as_pointer())
@@ -57,19 +82,15 @@ def _part(
     kinds: Sequence[Any],
 ) -> Any:
     """The code of such a job, for all products of that shape."""
-    shape = repr((schedule.level, spec))
-    name = f"instjit_panels_{hashlib.sha256(shape.encode()).hexdigest()[:16]}"
-    function = declare(module, CODE, name)
-    if not function.is_declaration:
-        return function
-    function.linkage = "internal"
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    job, first, last, _ = function.args
-    fields = Fields(builder, job, names)
-    pointers = [
-        builder.inttoptr(getattr(fields, name), kind)
-        for name, kind in zip(names[len(JOB) :], kinds, strict=True)
-    ]
-    schedule.gemm_part(builder, spec, pointers, (first, last))
-    builder.ret_void()
-    return function
+
+    def write(builder: Builder, arguments: Sequence[IRValue]) -> None:
+        job, first, last, _ = arguments
+        fields = Fields(builder, job, names)
+        pointers = [
+            builder.inttoptr(getattr(fields, name), kind)
+            for name, kind in zip(names[len(JOB) :], kinds, strict=True)
+        ]
+        schedule.gemm_part(builder, spec, pointers, (first, last))
+
+    name = name_of("panels", schedule.level, shape_of(spec))
+    return shared(module, name, CODE.args, write, apart=False)

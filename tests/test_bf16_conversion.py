@@ -11,7 +11,7 @@ import pytest
 from llvmlite import ir
 from tile_steps import run_here
 
-from instjit.kernels import native, units
+from instjit.kernels import steps, units
 from instjit.kernels.bf16 import PARTS, paired, split
 from instjit.kernels.multiplier import Multiplier
 from instjit.kernels.packing import aligned_floats
@@ -37,7 +37,7 @@ SPECIAL = np.array(
 def function(write: Callable[[Any, list[Any]], None]) -> str:
     """``run(s, x, n)`` with the code that ``write(builder, [s, x])`` emits."""
     module = ir.Module("words")
-    pointers = [native.FLOATS, native.FLOATS, native.INTEGERS]
+    pointers = [steps.FLOATS, steps.FLOATS, steps.INTEGERS]
     run = ir.Function(module, ir.FunctionType(ir.VoidType(), pointers), "run")
     builder = ir.IRBuilder(run.append_basic_block("entry"))
     write(builder, list(run.args[:2]))

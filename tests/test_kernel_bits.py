@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 from kernel_check import disagreements
+from nets import dense, rows_for
+from plain_run import same_bits
 
-from instjit import launch
+from instjit import launch, reference
+from instjit.kernel import Kernel
 from instjit.kernels.target import LEVELS, detect
 from instjit.passes import PASSES
 
@@ -39,6 +42,48 @@ def test_random_models_give_the_bits_of_the_reference(first, always_parallel) ->
         if found := disagreements(seed, level, passes):
             wrong[seed] = (level.name, found)
     assert not wrong
+
+
+UNLIKE = (
+    3,
+    9,
+    17,
+    18,
+    5,
+    1,
+    40,
+    66,
+    49,
+    67,
+    16,
+    68,
+    3,
+    65,
+    2,
+    77,
+    50,
+    7,
+    70,
+    12,
+    71,
+    13,
+    72,
+    14,
+    80,
+)
+"""Widths of layers no two of which are alike, with every number of chains and of k left over."""
+
+
+@pytest.mark.parametrize("layers", [24, 48])  # their steps are called one by one, and together
+@pytest.mark.parametrize("level", NARROWER, ids=lambda level: level.name)
+def test_layers_that_share_code_give_the_bits_of_the_reference(level, layers) -> None:
+    model = dense(*UNLIKE, *(UNLIKE[1:] if layers == 48 else ()), activation="TANH")
+    assert len(model.instructions) == layers
+    rows = rows_for(model, 70)
+    kernel = Kernel(model, level, 1, PASSES)
+    wanted = reference.run(model, rows)
+    assert same_bits(kernel.predict(rows), wanted)
+    assert same_bits(kernel.row(rows[7]), wanted[7])
 
 
 def at_level(level: str, first: int, count: int) -> dict:

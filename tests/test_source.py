@@ -14,7 +14,7 @@ from random_models import random_model
 
 import instjit as ij
 from instjit.functions import FUNCTIONS
-from instjit.kernels.emit import Source
+from instjit.kernels.source import Source
 from instjit.kernels.target import LEVELS
 from instjit.passes import PASSES
 
@@ -290,6 +290,16 @@ def test_layers_take_turns_in_scratch() -> None:
     assert form.program.slots == 100
 
 
-def test_the_text_grows_by_so_many_lines_a_layer() -> None:
-    lines = [len(source_of(dense(*[3] * n)).text.splitlines()) for n in (10, 20, 40)]
-    assert [b - a for a, b in pairwise(lines)] == [40, 80]
+@pytest.mark.parametrize(("layers", "each"), [((10, 20, 30), 4), ((50, 60, 70), 3)])
+def test_the_text_grows_by_so_many_lines_a_layer(layers, each) -> None:
+    lines = [len(source_of(dense(*[3] * n)).text.splitlines()) for n in layers]
+    assert [b - a for a, b in pairwise(lines)] == [10 * each] * 2
+
+
+def test_many_steps_are_called_together() -> None:
+    text = source_of(dense(*[3] * 151)).text
+    runs = re.findall(r"^steps\d+ = together\(\n((?:    .*\n)+)\)", text, re.M)
+    assert "".join(runs).split() == [f"step{number}," for number in range(150)]
+    for function in ("tiles", "row"):
+        body = text.split(f"def {function}(")[1].split("def ")[0]
+        assert re.findall(r"steps?\d+(?=\()", body) == ["steps0", "steps100"]

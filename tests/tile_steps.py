@@ -9,7 +9,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
-from instjit.kernels import amx, build, native
+from instjit.kernels import amx, build, steps
 from instjit.kernels.located import CONSTRUCTORS
 from instjit.kernels.simd import I32, i64, loop
 from instjit.kernels.specs import ProductSpec, SplitSpec
@@ -120,16 +120,15 @@ def ir_of(form: Compiled) -> str:
     """``run(s, k, n)``: all of them, one after the other, between begin and end of tiles."""
     module = ir.Module("steps")
     module.triple = TRIPLE
-    pointers = [native.FLOATS, native.FLOATS, native.INTEGERS]
+    pointers = [steps.FLOATS, steps.FLOATS, steps.INTEGERS]
     run = ir.Function(module, ir.FunctionType(ir.VoidType(), pointers), "run")
     builder = ir.IRBuilder(run.append_basic_block("entry"))
     areas = dict(zip("skn", run.args, strict=True)) | {"x": run.args[0], "y": run.args[0]}
     schedule = TileSchedule(form.level)
     amx.Tiles(builder).configure()
     for kind, spec in recorded(form):
-        places = [native._place(builder, areas, form.lanes, *each) for each in spec.operands()]
-        types = [place.type for place in places]
-        function = native._function(builder, schedule, kind, spec, types)
+        places = [steps.place_of(builder, areas, form.lanes, *each) for each in spec.operands()]
+        function = steps.function_of(builder, schedule, kind, spec, places)
         builder.call(function, [*places, areas["k"], areas["n"]])
     amx.Tiles(builder).release()
     builder.ret_void()
