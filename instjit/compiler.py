@@ -105,6 +105,7 @@ def compile(
         Blocking: "avx512", "avx2", "neon" or "generic"; what the CPU has by default.
     warm
         Forms to compile now instead of on first use, one or several: "row", "slots", "buffer".
+        Batches always are, and rows where the precision is float32.
     passes
         Program passes to run, in order; results have the same bits with any choice.
     limits

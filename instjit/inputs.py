@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from instjit.arithmetic import FloatArray
+from instjit.counted import whole
 from instjit.errors import InputError, Problem
 from instjit.model import Model
 
@@ -108,6 +109,25 @@ def wrong_width(model: Model, width: int, name: str = "X") -> InputError:
     )
     fields = {"provided": width, "expected": model.input_size}
     return InputError(Problem("ValidationInputSizeMismatch", message, fields=fields))
+
+
+def checked_slots(model: Model, slots: tuple[int, int]) -> tuple[int, int]:
+    """(start, stop) of some slots of the flat buffer; InputError for anything else."""
+    try:
+        start, stop = (whole(slot) for slot in slots)
+    except (TypeError, ValueError) as error:
+        sentence = f"slots must be (start, stop), two whole numbers, got {slots!r}"
+        raise InputError(Problem("InvalidSliceRange", sentence)) from error
+    if not 0 <= start < stop:
+        sentence = f"slots must be (start, stop) with 0 <= start < stop, got ({start}, {stop})"
+        raise InputError(
+            Problem("InvalidSliceRange", sentence, fields={"start": start, "end": stop})
+        )
+    if stop > model.required_memory:
+        sentence = f"slots end at {stop}, the flat buffer has {model.required_memory}"
+        fields = {"start": start, "end": stop, "buffer_size": model.required_memory}
+        raise InputError(Problem("SliceRangeOutOfBounds", sentence, fields=fields))
+    return start, stop
 
 
 def _input_buffers(model: Model) -> list[int]:

@@ -10,10 +10,9 @@ from instjit import launch
 from instjit import threads as thread_count
 from instjit.arithmetic import FloatArray
 from instjit.cost import Cost, cost
-from instjit.counted import whole
 from instjit.errors import InputError, Problem
 from instjit.inplace import flat_rows, is_rows, output
-from instjit.inputs import as_line, as_rows
+from instjit.inputs import as_line, as_rows, checked_slots
 from instjit.kernels import units
 from instjit.kernels.multiplier import Multiplier
 from instjit.kernels.packing import Floats, Integers
@@ -55,6 +54,7 @@ class Kernel:
     __slots__ = (
         "__weakref__",
         "_direct",
+        "_direct_row",
         "_level",
         "_multiplier",
         "_passes",
@@ -78,6 +78,7 @@ class Kernel:
     _multiplier: Multiplier | None
     _passes: tuple[Pass, ...]
     _direct: Direct | None
+    _direct_row: Direct | None
     _threads: int | None
     _variants: dict[Variant | OneOf["row"], Compiled]
 
@@ -102,6 +103,7 @@ class Kernel:
             "_threads": threads,
             "_variants": {},
             "_direct": None,
+            "_direct_row": None,
         }.items():
             object.__setattr__(self, name, value)
 
@@ -173,7 +175,7 @@ class Kernel:
             if done is not None:
                 return done
         usable = usable or self._threads
-        start, stop = (0, self.output_size) if slots is None else self._checked_slots(slots)
+        start, stop = (0, self.output_size) if slots is None else checked_slots(self.model, slots)
         rows = X if is_rows(X, self.input_size) else as_rows(self.model, X)
         result = output(out, (len(rows), stop - start))
         if slots is None and rows is not X and self._straight(rows, result, usable):
@@ -201,7 +203,7 @@ class Kernel:
         InputError
             As ``predict``.
         """
-        direct = self._direct or self._prepare_direct()
+        direct = self._direct_row or self._prepare_row()
         done: FloatArray | None = direct.row(x, out)
         if done is None and direct.wide:
             done = direct.wide_row(x, out, thread_count.granted(self._threads))
@@ -328,7 +330,9 @@ class Kernel:
         Parameters
         ----------
         forms
-            "slots", "buffer", besides batches and rows ("row"), which are always compiled.
+            "slots", "buffer", "row", besides batches, which are always compiled, as are float32
+            kernels' rows. Rows of another precision have float32 weights of their own, which a
+            kernel that only predicts batches never packs.
 
         Raises
         ------
@@ -342,7 +346,9 @@ class Kernel:
                 self._variant("slots").warm()
             elif form == "buffer":
                 self._variant("buffer").warm()
-            elif form != "row":
+            elif form == "row":
+                self._prepare_row()
+            else:
                 sentence = f'warm takes "row", "slots" or "buffer", not {form!r}'
                 raise InputError(Problem("UnknownForm", sentence, fields={"form": form}))
 
@@ -375,24 +381,11 @@ class Kernel:
     def _prepare_direct(self) -> Direct:
         form = self._variant("output")
         direct = form.direct(launch.reach(form))
-        if self._multiplier is not None:
-            direct.rows_from(self._row_variant().direct(None))
         object.__setattr__(self, "_direct", direct)
         return direct
 
-    def _checked_slots(self, slots: tuple[int, int]) -> tuple[int, int]:
-        try:
-            start, stop = (whole(slot) for slot in slots)
-        except (TypeError, ValueError) as error:
-            sentence = f"slots must be (start, stop), two whole numbers, got {slots!r}"
-            raise InputError(Problem("InvalidSliceRange", sentence)) from error
-        if not 0 <= start < stop:
-            sentence = f"slots must be (start, stop) with 0 <= start < stop, got ({start}, {stop})"
-            raise InputError(
-                Problem("InvalidSliceRange", sentence, fields={"start": start, "end": stop})
-            )
-        if stop > self.required_memory:
-            sentence = f"slots end at {stop}, the flat buffer has {self.required_memory}"
-            fields = {"start": start, "end": stop, "buffer_size": self.required_memory}
-            raise InputError(Problem("SliceRangeOutOfBounds", sentence, fields=fields))
-        return start, stop
+    def _prepare_row(self) -> Direct:
+        several = self._direct or self._prepare_direct()
+        direct = several if self._multiplier is None else self._row_variant().direct(None)
+        object.__setattr__(self, "_direct_row", direct)
+        return direct

@@ -108,10 +108,6 @@ class Direct:
         elif "row" in code:
             self.row = pyobjects.method("row", here["row"], memory)
 
-    def rows_from(self, other: Direct) -> None:
-        """Take single rows from another kernel's calls."""
-        self.row, self.wide, self._wide_row = other.row, other.wide, other._wide_row
-
     def batch(self, X: Any, out: Any, threads: int) -> Any:
         """``rows`` shared among so many threads at most."""
         return _with_pool(self._batch, X, out, threads, threads * self._tile_bytes)

@@ -39,6 +39,33 @@ def kernel() -> ij.Kernel:
     return ij.compile(NET, level="avx512", precision="bf16")
 
 
+@here
+def test_a_kernel_that_only_predicts_batches_holds_one_packing() -> None:
+    kernel = ij.compile(NET, level="avx512", precision="bf16")
+    kernel.predict(ROWS)
+    kernel.predict(ROWS[:3])
+    assert set(kernel._variants) == {"output"}
+    first = kernel.row(ROWS[0])
+    assert set(kernel._variants) == {"output", "row"}
+    held = kernel._variants["row"].k
+    assert kernel.constants[0] is held
+    assert kernel.single(ROWS[0]) == first[-1]
+    assert kernel._variants["row"].k is held
+
+
+@here
+def test_rows_of_a_precision_are_compiled_beforehand_where_asked() -> None:
+    assert set(ij.compile(NET, precision="bf16", warm="row")._variants) == {"output", "row"}
+
+
+def test_a_float32_kernel_holds_one_packing_for_batches_and_rows() -> None:
+    kernel = ij.compile(NET)
+    kernel.predict(ROWS)
+    kernel.row(ROWS[0])
+    assert set(kernel._variants) == {"output"}
+    assert kernel.constants[0] is kernel._variants["output"].k
+
+
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
