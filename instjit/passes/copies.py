@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
+from itertools import islice
 
 from instjit.passes.access import Accesses, substituted, with_value
 from instjit.program import (
@@ -71,9 +73,10 @@ def _forwarded(step: Step, number: int, accesses: Accesses, loaded: set[int]) ->
 
 def _copy_behind(view: View, reader: int, accesses: Accesses) -> Map | None:
     """The copy that alone wrote all slots of the view, if its own source still holds the same."""
-    numbers = [
-        n for n in accesses.writers[view.region] if n < reader and _writes(accesses, n, view)
-    ]
+    writers = accesses.writers[view.region]
+    before = reversed(range(bisect_left(writers, reader)))
+    found = (writers[at] for at in before if _writes(accesses, writers[at], view))
+    numbers = list(islice(found, 2))  # one more says no: a slot may have thousands of writers
     if len(numbers) != 1:
         return None
     copy = accesses.steps[numbers[0]]
