@@ -96,7 +96,7 @@ def _require_nobody(road: Road) -> None:
     """Go on where sharing would wake threads for this call alone, or there is one thread."""
     builder, form = road.builder, road.form
     one = builder.icmp_unsigned("==", form.granted, i64(1))
-    again = builder.icmp_unsigned("<", builder.sub(_now(builder), form.ended), i64(AGAIN))
+    again = builder.icmp_signed("<", builder.sub(_now(builder), form.ended), i64(AGAIN))
     worth = builder.or_(again, _others_look(builder))
     road.require(builder.or_(one, builder.not_(worth)))
 

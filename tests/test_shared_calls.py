@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,7 +16,7 @@ from random_models import random_model
 
 import instjit as ij
 from instjit import launch, reference, threads
-from instjit.kernels import build, gemm_choices, pool, sharing
+from instjit.kernels import build, entry, gemm_choices, pool, sharing
 from instjit.kernels.calling import compiled
 from instjit.kernels.pycall import POINTER, Fields
 from instjit.kernels.simd import I64
@@ -304,3 +305,54 @@ def test_other_precisions_take_rows_from_the_float32_kernel(wide, monkeypatch) -
     assert same_bits(kernel.row(rows[0]), reference.run(model, rows[:1])[0])
     alone = kernel.predict(rows, threads=1)
     assert all(same_bits(kernel.predict(rows[:count]), alone[:count]) for count in (1, 2, 40, 100))
+
+
+NOW, LONG_AGO = 2**62, 0
+WAYS = {
+    # rows, threads of the pool, asleep, taken, ended, granted: on the spot?
+    "few rows": ((2, 1, 0, 0, NOW, 3), True),
+    "nobody there": ((3, 0, 0, 0, LONG_AGO, 3), True),
+    "all asleep": ((3, 2, 2, 0, LONG_AGO, 3), True),
+    "one awake": ((3, 2, 1, 0, LONG_AGO, 3), False),
+    "one awake and taken": ((3, 2, 1, 1, LONG_AGO, 3), True),
+    "again at once, all asleep": ((3, 2, 2, 0, NOW, 3), False),
+    "again at once, nobody there yet": ((3, 0, 0, 0, NOW, 0), False),
+    "again at once on one thread": ((3, 0, 0, 0, NOW, 1), True),
+    "one awake for one thread": ((3, 2, 0, 0, LONG_AGO, 1), True),
+    "more rows than one thread is given": ((21, 0, 0, 0, LONG_AGO, 1), False),
+}
+
+
+@pytest.mark.parametrize("case", WAYS)
+def test_some_rows_are_shared_only_with_threads_that_are_awake_or_worth_waking(
+    case, own, kernel
+) -> None:
+    (rows, count, asleep, taken, ended, granted), spot = WAYS[case]
+    direct = kernel._direct
+    values = {"near": 2, "most": 20, "ended": ended, "granted": granted}
+    for name, value in values.items():
+        direct.rows.__self__[entry.FORM.index(name)] = value
+    for name, value in {"count": count, "sleeping": asleep, "busy": taken}.items():
+        own._put(name, value)
+    done = direct.rows(X[:rows], None)
+    assert (done is not None) == spot
+    assert done is None or same_bits(done, WANTED[:rows])
+
+
+def test_the_end_of_a_call_on_the_spot_is_known_to_the_next(own, kernel) -> None:
+    memory = kernel._direct.rows.__self__
+    for name, value in {"near": 2, "most": 20}.items():
+        memory[entry.FORM.index(name)] = value
+    ended = entry.FORM.index("ended")
+    assert same_bits(kernel._direct.rows(X[:2], None), WANTED[:2])
+    assert memory[ended] == 0
+    before = time.monotonic_ns()
+    assert same_bits(kernel._direct.rows(X[:3], None), WANTED[:3])
+    assert before <= memory[ended] <= time.monotonic_ns()
+
+
+def test_a_shared_call_leaves_the_number_of_its_threads(own, kernel) -> None:
+    granted = entry.FORM.index("granted")
+    for count in (3, 1, 2):
+        assert same_bits(kernel.predict(X, threads=count), WANTED)
+        assert kernel._direct.rows.__self__[granted] == count
