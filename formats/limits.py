@@ -41,7 +41,7 @@ class Limits:
         (``instjit.reference.work``), which does 25 to 100 million in a second.
     source_lines
         Of the text that a model is compiled from: one to eleven for an instruction. A thousand take
-        about a second to compile, and 20 MB; five where no two layers have the same shape.
+        about a second to compile, and 20 MB; six where no two layers have the same shape.
     """
 
     file_bytes: int = 2**30
