@@ -119,10 +119,10 @@ class Compiled:
 
         shape = Shape(self.program.width_in, self.program.width_out, self.lanes, self.scratch)
         code = {"tiles": self.tiles_address} if reach else {}
-        if self.source.precision == "float32":
-            code["row"] = self.row_address
         if self.source.wide:
             code["wide_row"] = self.wide_row_address
+        elif self.source.precision == "float32":
+            code["row"] = self.row_address
         return Direct(code, self.k_address, self.n_address, shape, reach or Reach())
 
     @cached_property

@@ -13,12 +13,12 @@ from llvmlite import ir
 from instjit.kernels.calling import (
     LINE,
     LINE_READ,
-    ROW,
     ROWS,
     ROWS_READ,
     TILES,
     array_at,
     call,
+    call_row,
     compiled,
 )
 from instjit.kernels.pycall import Fields, bytes_of
@@ -27,11 +27,12 @@ from instjit.kernels.workers import CODE, JOB
 
 BATCH = (
     *JOB,
-    "tiles", "row", "tiled", "lanes", "x", "y", "rows", "width_in", "width_out", "shared", "start",
-    "stop", "k", "n", "scratch", "scratch_bytes",
+    "tiles", "row", "wide_row", "tiled", "lanes", "x", "y", "rows", "width_in", "width_out",
+    "shared", "start", "stop", "k", "n", "scratch", "scratch_bytes",
 )  # fmt: skip
-"""``tiles`` and ``row``: addresses of a kernel's code; ``row`` may be 0 where all units are tiles.
-``rows``: those of ``x`` and ``y``; a last tile that reaches past them overlaps the one before."""
+"""``tiles``, ``row``, ``wide_row``: addresses of a kernel's code; one of the last two is 0, or both
+where all units are tiles. ``rows``: those of ``x`` and ``y``; a last tile that reaches past them
+overlaps the one before."""
 
 
 @cache
@@ -74,7 +75,7 @@ def _rows(builder: Builder, batch: Fields, first: IRValue, last: IRValue) -> Non
                 (LINE, batch.y, batch.width_out),
             )
         ]
-        call(builder, ROW, batch.row, [*arrays, batch.k, batch.n])
+        call_row(builder, (batch.row, batch.wide_row), arrays, batch.k, batch.n)
         return state
 
     loop(builder, builder.sub(last, first), body)

@@ -83,3 +83,15 @@ def call(builder: Builder, signature: Any, address: IRValue, arguments: Sequence
     kind = convention.get_function_type(signature.return_type, signature.args)
     function = builder.inttoptr(address, kind.as_pointer())
     convention.call_function(builder, function, signature.return_type, signature.args, arguments)
+
+
+def call_row(
+    builder: Builder, code: tuple[IRValue, IRValue], arrays: Sequence[IRValue], *k_and_n: IRValue
+) -> None:
+    """Work out a row on this thread with ``row`` or, where that is 0, ``wide_row``."""
+    row, wide_row = code
+    with builder.if_else(builder.icmp_unsigned("!=", row, i64(0))) as (plain, wide):
+        with plain:
+            call(builder, ROW, row, [*arrays, *k_and_n])
+        with wide:
+            call(builder, WIDE_ROW, wide_row, [*arrays, *k_and_n, i64(0)])

@@ -55,8 +55,8 @@ class Reach:
 class Direct:
     """The calls of one kernel.
 
-    Without machine code for a "row" every batch takes tiles; without any for "tiles" batches take
-    single rows; with "wide_row" single rows are for several threads.
+    Without machine code for a "row" or a "wide_row" every batch takes tiles; without any for
+    "tiles" batches take single rows; with "wide_row" single rows are for several threads.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Direct:
         self._tile_bytes = -(-4 * shape.scratch // pool.LINE_BYTES) * pool.LINE_BYTES
         if not pyobjects.readable():
             return
-        few = few_rows(shape.lanes) if "row" in code else 0
+        few = few_rows(shape.lanes) if "row" in code or "wide_row" in code else 0
         spot = 0 if "wide_row" in code else few
         tiled = "tiles" in code and 4 * shape.scratch <= HELD_BYTES
         tiles = reach.tiles if tiled else 0

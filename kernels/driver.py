@@ -53,7 +53,7 @@ def run(batch: Batch, first: int, last: int, threads: int, grain: int) -> None:
     x, y = batch.x, batch.y
     memory[: 8 * len(batches.BATCH)].view(np.int64)[:] = (
         batches.code(), last, grain, first, 0, threads - 1,
-        batch.tiles, 0, last, 0, x.ctypes.data, y.ctypes.data, len(x), x.shape[1], y.shape[1],
+        batch.tiles, 0, 0, last, 0, x.ctypes.data, y.ctypes.data, len(x), x.shape[1], y.shape[1],
         batch.shared, batch.start, batch.stop, batch.k, batch.n, begin + HEAD_BYTES, each,
     )  # fmt: skip
     if threads == 1 or not pool.pool().run(begin, threads):

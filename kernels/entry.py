@@ -19,12 +19,12 @@ from llvmlite import ir
 from instjit.kernels.calling import (
     LINE,
     LINE_READ,
-    ROW,
     ROWS,
     ROWS_READ,
     TILES,
     array_at,
     call,
+    call_row,
     compiled,
 )
 from instjit.kernels.pool import current_pool
@@ -169,4 +169,4 @@ def _call_row(builder: Builder, form: Fields, x: IRValue, y: IRValue) -> None:
         array_at(builder, LINE_READ, x, [form.width_in]),
         array_at(builder, LINE, y, [form.width_out]),
     ]
-    call(builder, ROW, form.row, [*arrays, form.k, form.n])
+    call_row(builder, (form.row, form.wide_row), arrays, form.k, form.n)
