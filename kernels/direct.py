@@ -135,7 +135,8 @@ class _Held:
         line = 4 * LINE_FLOATS
         fields = -(-8 * len(entry.FORM) // line) * line
         self.memory = np.empty((fields + line + scratch_bytes) // 8 + 1, np.int64)
-        self.scratch = -(-(self.memory.ctypes.data + fields) // line) * line
+        begin = -(-(self.memory.ctypes.data + fields) // line) * line
+        self.scratch = begin if scratch_bytes else 0
 
     def fill(self, values: Mapping[str, int]) -> None:
         """Set every field."""

@@ -125,10 +125,15 @@ def _now(builder: Builder) -> IRValue:
 
 
 def _run_few(builder: Builder, form: Fields, rows: IRValue, x: IRValue, y: IRValue) -> None:
-    """Whole tiles, and what is left as one more tile or one by one, whichever is quicker."""
+    """Whole tiles, and what is left as one more tile or one by one, whichever is quicker.
+
+    Few rows take no tile, even of one row: there may be no scratch for it.
+    """
     rest = builder.urem(rows, form.lanes)
     short = builder.icmp_unsigned("<=", rest, form.few)
     tiled = builder.select(short, builder.sub(rows, rest), rows)
+    few = builder.icmp_unsigned("<=", rows, form.few)
+    tiled = builder.select(few, i64(0), tiled)
     with builder.if_then(builder.icmp_unsigned("!=", tiled, i64(0))):
         _all_tiles(builder, form, tiled, x, y)
     single = builder.sub(rows, tiled)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from instjit.kernels import pool
+from instjit.kernels.pool import Pool
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,3 +25,12 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8"), f"{name}: see --update-golden"
 
     return check
+
+
+@pytest.fixture
+def own_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
+    """A pool of the test alone, with no thread yet."""
+    before = int(pool.CURRENT[0])
+    monkeypatch.setattr(pool, "_pools", [])
+    yield pool.pool()
+    pool.CURRENT[0] = before

@@ -12,6 +12,7 @@ from plain_run import same_bits
 import instjit as ij
 from instjit import launch, reference
 from instjit.kernel import Kernel
+from instjit.kernels.direct import Reach
 from instjit.kernels.target import detect
 from instjit.passes import PASSES
 
@@ -69,7 +70,8 @@ def test_any_batch_size_and_number_of_threads(
 
 @pytest.mark.parametrize("count", [1, 2, 16, 17, 31, 32, 33, 48, 49, 64, 65])
 def test_rows_straight_to_machine_code(count, kernel, rows, wanted) -> None:
-    call = kernel._variant("output").direct(100).rows
+    form = kernel._variant("output")
+    call = form.direct(Reach(tiles=100, near_tiles=100)).rows
     result = guarded((count, kernel.output_size), lambda out: call(rows[:count], out))
     assert same_bits(result, wanted[:count])
 

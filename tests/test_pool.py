@@ -106,11 +106,12 @@ def test_an_idle_pool_takes_no_time(kernel, own) -> None:
     assert time.process_time() - before < 0.1
 
 
-def test_the_pool_starts_once_and_with_the_first_shared_batch(monkeypatch) -> None:
-    monkeypatch.setattr(pool, "_pools", [])
+def test_the_pool_starts_once_and_with_the_first_shared_batch(own_pool) -> None:
     with ThreadPoolExecutor(8) as several:
-        assert len({id(made) for made in several.map(lambda _: pool.pool(), range(50))}) == 1
-    assert pool.pool().count == 0
+        assert {id(made) for made in several.map(lambda _: pool.pool(), range(50))} == {
+            id(own_pool)
+        }
+    assert own_pool.count == 0
 
 
 PROGRAM = """

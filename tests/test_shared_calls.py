@@ -55,15 +55,6 @@ def wide_kernel(wide) -> ij.Kernel:
     return made
 
 
-@pytest.fixture
-def own(monkeypatch) -> pool.Pool:
-    """A pool of the test alone, with no thread yet."""
-    before = int(pool.CURRENT[0])
-    monkeypatch.setattr(pool, "_pools", [])
-    yield pool.pool()
-    pool.CURRENT[0] = before
-
-
 def take(held: pool.Pool) -> None:
     assert pool._function("take", 1)(held.address)
 
@@ -172,39 +163,39 @@ def test_python_threads_share_wide_rows_and_batches_side_by_side(shape, wide_ker
         assert all(several.map(call, range(2000)))
 
 
-def test_workers_that_never_come_hold_no_row_up(own, wide_kernel, monkeypatch) -> None:
+def test_workers_that_never_come_hold_no_row_up(own_pool, wide_kernel, monkeypatch) -> None:
     monkeypatch.setattr(pool.Pool, "_start", lambda self: None)
     assert same_bits(wide_kernel.row(X[3]), WANTED[3])
     assert same_bits(wide_kernel.predict(X), WANTED)
-    assert own.count == 2
+    assert own_pool.count == 2
 
 
-def test_while_the_pool_is_taken_calls_are_their_callers_alone(own, wide_kernel) -> None:
+def test_while_the_pool_is_taken_calls_are_their_callers_alone(own_pool, wide_kernel) -> None:
     wide_kernel.predict(X)
-    take(own)
+    take(own_pool)
     direct = wide_kernel._direct
     assert same_bits(wide_kernel.row(X[3]), WANTED[3])
     assert same_bits(direct.batch(X[:3], None, 3), WANTED[:3])
     assert direct.batch(X, None, 3) is None  # tiles need the pool's scratch
     assert same_bits(wide_kernel.predict(X), WANTED)
-    pool._function("give", 1)(own.address)
+    pool._function("give", 1)(own_pool.address)
     assert same_bits(direct.batch(X, None, 3), WANTED)
 
 
-def test_scratch_in_use_is_not_made_anew(own, kernel) -> None:
-    take(own)
+def test_scratch_in_use_is_not_made_anew(own_pool, kernel) -> None:
+    take(own_pool)
     assert kernel._direct.batch(X, None, 3) is None
     assert same_bits(kernel.predict(X), WANTED)
-    assert own._get("scratch_bytes") == 0
+    assert own_pool._get("scratch_bytes") == 0
 
 
-def test_one_thread_starts_none(own, wide, monkeypatch) -> None:
+def test_one_thread_starts_none(own_pool, wide, monkeypatch) -> None:
     monkeypatch.setattr(threads, "available", lambda: 1)
     kernel = ij.compile(MODEL)
     assert same_bits(kernel.row(X[0]), WANTED[0])
     assert same_bits(kernel.predict(X), WANTED)
     assert same_bits(ij.compile(MODEL, threads=1).row(X[0]), WANTED[0])
-    assert own.count == 0
+    assert own_pool.count == 0
 
 
 LEFT = {
@@ -218,20 +209,20 @@ LEFT = {
 
 
 @pytest.mark.parametrize("name", LEFT)
-def test_what_cannot_be_shared_as_it_is_starts_no_thread(name, own, wide_kernel) -> None:
+def test_what_cannot_be_shared_as_it_is_starts_no_thread(name, own_pool, wide_kernel) -> None:
     given = LEFT[name]
     direct = wide_kernel._direct
     assert direct.batch(given, None, 3) is None
     assert direct.wide_row(given, None, 3) is None
-    assert own.count == 0
+    assert own_pool.count == 0
 
 
-def test_longer_batches_are_left_to_sections(own, kernel, monkeypatch) -> None:
+def test_longer_batches_are_left_to_sections(own_pool, kernel, monkeypatch) -> None:
     form = kernel._variant("output")
     monkeypatch.setattr(launch, "LONG_SECONDS", 100.5 * form.row_seconds)
     direct = form.direct(launch.reach(form))
     assert direct.batch(X[:101], None, 3) is None
-    assert own.count == 0
+    assert own_pool.count == 0
     assert same_bits(direct.batch(X[:100], None, 3), WANTED[:100])
 
 
@@ -277,14 +268,14 @@ def test_rows_that_were_converted_go_straight_too(wide_kernel, monkeypatch) -> N
     assert same_bits(wide_kernel.row(doubles[4].tolist()), WANTED[4])
 
 
-def test_no_reference_is_lost_or_kept(own, wide_kernel) -> None:
+def test_no_reference_is_lost_or_kept(own_pool, wide_kernel) -> None:
     out, line, given = np.empty((200, 7), F), np.empty(7, F), X[:200].copy()
     wide_kernel.predict(given, out=out)
     held = (given, out, line, None, NotImplemented)
     before = [sys.getrefcount(each) for each in held]
     for turn in range(400):
         if turn == 200:
-            take(own)
+            take(own_pool)
         wide_kernel._direct.batch(given, out, 3)
         wide_kernel._direct.batch(given, out[:1], 3)
         wide_kernel._direct.batch(given, None, 3)
@@ -325,7 +316,7 @@ WAYS = {
 
 @pytest.mark.parametrize("case", WAYS)
 def test_some_rows_are_shared_only_with_threads_that_are_awake_or_worth_waking(
-    case, own, kernel
+    case, own_pool, kernel
 ) -> None:
     (rows, count, asleep, taken, ended, granted), spot = WAYS[case]
     direct = kernel._direct
@@ -333,13 +324,13 @@ def test_some_rows_are_shared_only_with_threads_that_are_awake_or_worth_waking(
     for name, value in values.items():
         direct.rows.__self__[entry.FORM.index(name)] = value
     for name, value in {"count": count, "sleeping": asleep, "busy": taken}.items():
-        own._put(name, value)
+        own_pool._put(name, value)
     done = direct.rows(X[:rows], None)
     assert (done is not None) == spot
     assert done is None or same_bits(done, WANTED[:rows])
 
 
-def test_the_end_of_a_call_on_the_spot_is_known_to_the_next(own, kernel) -> None:
+def test_the_end_of_a_call_on_the_spot_is_known_to_the_next(own_pool, kernel) -> None:
     memory = kernel._direct.rows.__self__
     for name, value in {"near": 2, "most": 20}.items():
         memory[entry.FORM.index(name)] = value
@@ -351,8 +342,19 @@ def test_the_end_of_a_call_on_the_spot_is_known_to_the_next(own, kernel) -> None
     assert before <= memory[ended] <= time.monotonic_ns()
 
 
-def test_a_shared_call_leaves_the_number_of_its_threads(own, kernel) -> None:
+def test_a_shared_call_leaves_the_number_of_its_threads(own_pool, kernel) -> None:
     granted = entry.FORM.index("granted")
     for count in (3, 1, 2):
         assert same_bits(kernel.predict(X, threads=count), WANTED)
         assert kernel._direct.rows.__self__[granted] == count
+
+
+@pytest.mark.parametrize("width", [48, 100_000])
+@pytest.mark.parametrize("seconds", [0.0, 100e-6])
+def test_one_row_that_needs_no_tile_has_the_scratch_it_needs(width, seconds, monkeypatch) -> None:
+    monkeypatch.setattr(launch, "PARALLEL_SECONDS", seconds)
+    model = ij.Model([width], [ij.Activate(0, "SOFTMAX")], feature_size=width)
+    kernel, rows = ij.compile(model), rows_for(model, 3)
+    assert kernel.source.level.lanes == 1
+    for count in (1, 2, 3):
+        assert same_bits(kernel.predict(rows[:count]), reference.run(model, rows[:count]))
