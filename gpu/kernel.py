@@ -20,18 +20,20 @@ from instjit.kernels.packing import Floats, Integers
 from instjit.lower import lower
 from instjit.model import Model
 from instjit.passes import PASSES, Pass, apply
+from instjit.portable import Portable, restored
 from instjit.program import Program
 
 FROZEN_BYTES = 60_000
 """Constants of a device function that are part of its code: constant memory holds 64 KB."""
 
 
-class CudaKernel:
+class CudaKernel(Portable):
     """A model compiled for the GPU; ``instjit.compile(model, target="cuda")`` makes one.
 
     Making one needs neither a driver nor a device: the text and its PTX can be had without. Results
     have the bits of the CPU's kernel unless a precision other than "float32" was asked for; device
-    functions always have. Safe to call from several threads at once.
+    functions always have. Safe to call from several threads at once. Pickled as the model and the
+    options, as ``instjit.Kernel`` is; where there is no GPU, calls of a copy say so.
 
     Attributes
     ----------
@@ -90,8 +92,12 @@ class CudaKernel:
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as the model and the options; the copy compiles on first use."""
-        return CudaKernel, (self.model, *self._options)
+        return unpickled, self._content()
+
+    @property
+    def _asked(self) -> tuple[Any, ...]:
+        usual = self._options == (PASSES, None, None, None, "float32")
+        return () if usual else self._options
 
     def __repr__(self) -> str:
         steps = f"{len(self.model.instructions)} instructions"
@@ -301,3 +307,8 @@ class CudaKernel:
                 rows = apart
             here.launch(rows, result, used)
         return out
+
+
+def unpickled(*content: Any) -> CudaKernel:
+    """What a pickle of a kernel calls: ``instjit.portable.restored``."""
+    return restored(CudaKernel, *content)

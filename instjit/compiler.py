@@ -137,7 +137,7 @@ def compile(
     blocking, valid = targets.choose(level), model
 
     def made(precision: str) -> Kernel:
-        kernel = Kernel(valid, blocking, threads, passes, precision)
+        kernel = Kernel(valid, level, threads, passes, precision)
         _check_length(kernel, limits)
         return kernel
 

@@ -13,25 +13,27 @@ from instjit.cost import Cost, cost
 from instjit.errors import InputError, Problem
 from instjit.inplace import flat_rows, is_rows, output
 from instjit.inputs import as_line, as_rows, checked_slots
-from instjit.kernels import units
-from instjit.kernels.multiplier import Multiplier
+from instjit.kernels import target, units
 from instjit.kernels.packing import Floats, Integers
 from instjit.kernels.source import Source
 from instjit.kernels.target import Level
 from instjit.lower import Variant
 from instjit.model import Model
-from instjit.passes import Pass
+from instjit.passes import PASSES, Pass
 from instjit.population import Population, as_population
+from instjit.portable import Portable, restored
 from instjit.variant import Compiled
 
 if TYPE_CHECKING:
     from instjit.kernels.direct import Direct
 
 
-class Kernel:
+class Kernel(Portable):
     """A model compiled for the CPU; ``instjit.compile`` makes one.
 
-    Immutable, and safe to call from several threads at once. Results are float32 and depend on the
+    Immutable, and safe to call from several threads at once. Kernels are equal when their models
+    and options are; a pickle holds these alone, and what opens it compiles for its own CPU, once in
+    a process, at the first call. Results are float32 and depend on the
     row alone: the same bits for any batch size, place in the batch and number of threads, in
     ``predict`` and in ``row``. With a ``precision`` other than "float32" that holds for ``predict``
     and ``run_buffer`` on one kind of machine (AMX and avx512_bf16 add in different orders), while
@@ -56,7 +58,6 @@ class Kernel:
         "_direct",
         "_direct_row",
         "_level",
-        "_multiplier",
         "_passes",
         "_threads",
         "_variants",
@@ -74,8 +75,7 @@ class Kernel:
     output_size: int
     required_memory: int
     precision: str
-    _level: Level
-    _multiplier: Multiplier | None
+    _level: Level | str | None
     _passes: tuple[Pass, ...]
     _direct: Direct | None
     _direct_row: Direct | None
@@ -85,9 +85,9 @@ class Kernel:
     def __init__(
         self,
         model: Model,
-        level: Level,
-        threads: int | None,
-        passes: tuple[Pass, ...],
+        level: Level | str | None = None,
+        threads: int | None = None,
+        passes: tuple[Pass, ...] | None = None,
         precision: str = "float32",
     ) -> None:
         for name, value in {
@@ -98,8 +98,7 @@ class Kernel:
             "required_memory": model.required_memory,
             "precision": precision,
             "_level": level,
-            "_multiplier": units.multiplier(precision, level),
-            "_passes": passes,
+            "_passes": PASSES if passes is None else passes,
             "_threads": threads,
             "_variants": {},
             "_direct": None,
@@ -114,8 +113,14 @@ class Kernel:
         raise AttributeError(f"a Kernel is immutable: {name} cannot be deleted")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as the model and the options; the copy compiles on first use."""
-        return Kernel, (self.model, self._level, self._threads, self._passes, self.precision)
+        return unpickled, self._content()
+
+    @property
+    def _asked(self) -> tuple[Any, ...]:
+        level = self._level.name if isinstance(self._level, Level) else self._level
+        passes = None if self._passes == PASSES else self._passes
+        asked = level, self._threads, passes, self.precision
+        return () if asked == (None, None, None, "float32") else asked
 
     def __repr__(self) -> str:
         form = self._variant("output")
@@ -362,21 +367,23 @@ class Kernel:
     def _variant(self, variant: Variant) -> Compiled:
         known = self._variants.get(variant)
         if known is None:
-            made = Compiled(
-                self.model, self.cost, self._level, variant, self._passes, self._multiplier
-            )
+            made = self._compiled(variant, self.precision)
             known = self._variants.setdefault(variant, made)
         return known
 
     def _row_variant(self) -> Compiled:
         """What makes single rows: always float32."""
-        if self._multiplier is None:
+        if self.precision == "float32":
             return self._variant("output")
         known = self._variants.get("row")
         if known is None:
-            made = Compiled(self.model, self.cost, self._level, "output", self._passes)
-            known = self._variants.setdefault("row", made)
+            known = self._variants.setdefault("row", self._compiled("output", "float32"))
         return known
+
+    def _compiled(self, variant: Variant, precision: str) -> Compiled:
+        level = self._level if isinstance(self._level, Level) else target.choose(self._level)
+        unit = units.multiplier(precision, level)
+        return Compiled(self.model, self.cost, level, variant, self._passes, unit)
 
     def _prepare_direct(self) -> Direct:
         form = self._variant("output")
@@ -386,6 +393,11 @@ class Kernel:
 
     def _prepare_row(self) -> Direct:
         several = self._direct or self._prepare_direct()
-        direct = several if self._multiplier is None else self._row_variant().direct(None)
+        direct = several if self.precision == "float32" else self._row_variant().direct(None)
         object.__setattr__(self, "_direct_row", direct)
         return direct
+
+
+def unpickled(*content: Any) -> Kernel:
+    """What a pickle of a kernel calls: ``instjit.portable.restored``."""
+    return restored(Kernel, *content)

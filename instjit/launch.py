@@ -1,14 +1,20 @@
-"""Runs a compiled variant over a batch: threads, pieces, and what is done about shared memory."""
+"""Runs a compiled variant over a batch: threads, pieces, and what is done about shared memory.
+
+The driver is imported where it is called: it brings Numba, and a kernel is unpickled without.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from instjit import threads
 from instjit.arithmetic import FloatArray
-from instjit.kernels.direct import Reach
-from instjit.kernels.driver import Batch, run
 from instjit.variant import Compiled
+
+if TYPE_CHECKING:
+    from instjit.kernels.direct import Reach
 
 PARALLEL_SECONDS = 100e-6
 """Work on one thread for which threads are woken, rough as ``row_seconds`` are: until one is there
@@ -42,13 +48,15 @@ def run_batch(
     usable
         Threads at most, None for as many as the process may use.
     """
+    from instjit.kernels import driver
+
     count = rows.shape[0]
     if count == 0:
         return
     shared = False
     if np.may_share_memory(rows, out):
         rows, shared = _apart(rows, out)
-    batch = Batch(
+    batch = driver.Batch(
         form.tiles_address, rows, out, shared, start, stop, form.k_address, form.n_address,
         form.scratch,
     )  # fmt: skip
@@ -59,11 +67,13 @@ def run_batch(
     section = max(1, int(SECTION_SECONDS * workers / form.tile_seconds))
     grain = max(1, -(-min(section, total) // (workers * PIECES)))
     for first in range(0, total, section):
-        run(batch, first, min(first + section, total), workers, grain)
+        driver.run(batch, first, min(first + section, total), workers, grain)
 
 
 def reach(form: Compiled) -> Reach:
     """Up to which size a kernel's calls go straight to machine code."""
+    from instjit.kernels.direct import Reach
+
     tiles = int(PARALLEL_SECONDS / form.tile_seconds)
     return Reach(
         near_tiles=min(tiles, max(1, int(NEAR_SECONDS / form.tile_seconds))),

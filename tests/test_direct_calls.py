@@ -161,13 +161,13 @@ def test_long_work_is_cut_into_sections_between_which_signals_are_seen(
     threads, kernel, monkeypatch
 ) -> None:
     form = kernel._variant("output")
-    seen = []
+    seen, runs = [], driver.run
 
     def run(batch: driver.Batch, first: int, last: int, workers: int, grain: int) -> None:
         seen.append((first, last, workers))
-        driver.run(batch, first, last, workers, grain)
+        runs(batch, first, last, workers, grain)
 
-    monkeypatch.setattr(launch, "run", run)
+    monkeypatch.setattr(driver, "run", run)
     monkeypatch.setattr(launch, "PARALLEL_SECONDS", 0.0)
     monkeypatch.setattr(launch, "SECTION_SECONDS", 2.5 * form.tile_seconds / threads)
     out = np.full_like(WANTED, np.nan)
@@ -183,7 +183,7 @@ def test_an_interrupt_between_sections_ends_the_call(kernel, monkeypatch) -> Non
         raise KeyboardInterrupt
 
     before = threads_of_numba()
-    monkeypatch.setattr(launch, "run", run)
+    monkeypatch.setattr(driver, "run", run)
     with pytest.raises(KeyboardInterrupt):
         kernel.predict(np.tile(X, (5000, 1)))
     assert threads_of_numba() == before

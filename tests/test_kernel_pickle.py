@@ -1,47 +1,266 @@
-"""A kernel travels as its model and options, and works on the other side."""
+"""A kernel travels as its model and options, and works on the other side, compiled there once."""
 
 from __future__ import annotations
 
 import copy
+import json
+import os
 import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from nets import dense
+from pickle_matrix import CALLS, ROWS, WAYS, compilations, installed, net
 
-import instjit
+import instjit as ij
+from instjit import portable
+from instjit.gpu.kernel import CudaKernel
+from instjit.kernel import Kernel
+from instjit.kernels.target import LEVELS, detect
+from instjit.passes import PASSES, drop_dead
+
+HERE = Path(__file__).parent
+CPUS = {"avx2": "haswell", "generic": "x86-64-v2"}
+LOOK = """
+import json, pickle, sys
+kernel = pickle.loads(bytes.fromhex(sys.stdin.read()))
+light = not {"numba", "llvmlite"} & set(sys.modules)
+try:
+    found = kernel.predict([[1, 2, 3, 4, 5]] * 3).tobytes().hex(), kernel.source.level.name
+except Exception as error:
+    found = type(error).__name__, str(error)
+print(json.dumps([light, *found]))
+"""
 
 
 @pytest.fixture(scope="module")
-def kernel() -> instjit.Kernel:
-    rng = np.random.default_rng(3)
-    model = instjit.Model(
-        [5, 7, 3],
-        [
-            instjit.Dot(0, 1, weights=0, activation="TANH"),
-            instjit.Dot(1, 2, weights=1, activation="SOFTMAX"),
-        ],
-        weights=[rng.normal(size=(7, 5)), rng.normal(size=(3, 7))],
-        features=["a", "b", "rest[3]"],
+def kernel() -> Kernel:
+    return ij.compile(net(), threads=1, warm=["row"])
+
+
+@pytest.fixture
+def elsewhere(monkeypatch) -> None:
+    """As in a process that knows no kernels."""
+    monkeypatch.setattr(portable, "_here", type(portable._here)())
+
+
+def opened(saved: bytes, **environment: str) -> list[Any]:
+    """What ``LOOK`` sees in a fresh process: no Numba when it is opened, outputs, level."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_CPU")}
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK],
+        input=saved.hex(),
+        env={**clean, **environment},
+        cwd=HERE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    return instjit.compile(model, threads=1, warm=["row"])
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: list[Any] = json.loads(done.stdout)
+    return found
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_an_unpickled_kernel_gives_the_same_bits(kernel: instjit.Kernel, protocol: int) -> None:
-    rows = np.random.default_rng(4).normal(size=(40, 5)).astype(np.float32)
+def test_an_unpickled_kernel_gives_the_same_bits(kernel, protocol: int, elsewhere) -> None:
     other = pickle.loads(pickle.dumps(kernel, protocol))
+    portable._here.clear()
+    assert other == kernel
     assert other.model == kernel.model
     assert other.source.digest == kernel.source.digest
-    np.testing.assert_array_equal(other.predict(rows), kernel.predict(rows))
-    np.testing.assert_array_equal(other.row(rows[3]), kernel.row(rows[3]))
+    np.testing.assert_array_equal(other.predict(ROWS), kernel.predict(ROWS))
+    np.testing.assert_array_equal(other.row(ROWS[3]), kernel.row(ROWS[3]))
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
-def test_a_copy_is_a_kernel_of_the_same_model(kernel: instjit.Kernel, copied) -> None:
-    other = copied(kernel)
-    assert other.model == kernel.model
-    assert other.row([1, 2, 3, 4, 5]).tolist() == kernel.row([1, 2, 3, 4, 5]).tolist()
+def test_a_kernel_is_its_own_copy(kernel, copied: Callable[[Any], Any]) -> None:
+    assert copied(kernel) is kernel
+    assert copied([kernel])[0] is kernel
 
 
-def test_a_pickle_holds_the_model_and_little_else(kernel: instjit.Kernel) -> None:
-    assert len(pickle.dumps(kernel)) < len(pickle.dumps(kernel.model)) + 1500
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"threads": 2},
+        {"level": "generic"},
+        {"passes": ()},
+        {"passes": (drop_dead,), "threads": 1, "level": "generic"},
+    ],
+    ids=", ".join,
+)
+def test_options_travel_as_they_were_asked_for(options: dict[str, Any], elsewhere) -> None:
+    kernel = Kernel(net(), **options)
+    saved = pickle.dumps(kernel)
+    portable._here.clear()
+    other = pickle.loads(saved)
+    assert other is not kernel
+    assert other == kernel
+    assert other._asked == kernel._asked
+    assert other.source.level.name == options.get("level", detect().name)
+    assert (other._threads, other._passes) == (
+        options.get("threads"), options.get("passes", PASSES)
+    )  # fmt: skip
+
+
+EQUALS = {
+    "usual": lambda: Kernel(net()),
+    "the usual by name": lambda: Kernel(net(), None, None, PASSES, "float32"),
+    "threads": lambda: Kernel(net(), threads=2),
+    "level": lambda: Kernel(net(), LEVELS["generic"]),
+    "passes": lambda: Kernel(net(), passes=()),
+    "other numbers": lambda: Kernel(net(7)),
+    "cuda": lambda: CudaKernel(net()),
+    "cuda, thread": lambda: CudaKernel(net(), form="thread"),
+}
+
+
+@pytest.mark.parametrize("one", EQUALS)
+@pytest.mark.parametrize("two", EQUALS)
+def test_kernels_are_equal_when_models_and_options_are(one: str, two: str) -> None:
+    first, second = EQUALS[one](), EQUALS[two]()
+    same = one == two or {one, two} == {"usual", "the usual by name"}
+    assert (first == second) is same
+    assert (hash(first) == hash(second)) is same
+    assert len({first, second}) == (1 if same else 2)
+
+
+def test_a_kernel_equals_nothing_else(kernel) -> None:
+    assert kernel != kernel.model
+    assert kernel != "kernel"
+    assert kernel.with_weights(net(7)) == ij.compile(net(7), threads=1)
+
+
+def test_a_thousand_copies_are_one_kernel_compiled_once(elsewhere) -> None:
+    saved = pickle.dumps(Kernel(dense(6, 11, 2)))
+    portable._here.clear()
+    before = compilations()
+    first = pickle.loads(saved)
+    for _ in range(1000):
+        again = pickle.loads(saved)
+        assert again is first
+    first.row([0] * 6)
+    assert pickle.loads(saved).predict([[0] * 6]).shape == (1, 2)
+    assert compilations() - before == 1
+
+
+def test_threads_that_unpickle_at_once_compile_once(elsewhere) -> None:
+    saved = pickle.dumps(Kernel(dense(6, 13, 2)))
+    portable._here.clear()
+    before, found, start = compilations(), [], threading.Barrier(8)
+
+    def work() -> None:
+        start.wait()
+        found.append(pickle.loads(saved).predict(np.ones((9, 6), np.float32)))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {outputs.tobytes() for outputs in found} == {found[0].tobytes()}
+    assert compilations() - before == 1
+
+
+def test_a_kernel_that_nobody_holds_is_forgotten(elsewhere) -> None:
+    saved = pickle.dumps(Kernel(net(11)))
+    assert pickle.loads(saved) is not None
+    assert len(portable._here) == 0
+
+
+def test_a_kernel_is_opened_without_numba_and_for_its_own_cpu(kernel) -> None:
+    saved = pickle.dumps(Kernel(net()))
+    wanted = kernel.predict([[1, 2, 3, 4, 5]] * 3).tobytes().hex()
+    assert opened(saved) == [True, wanted, detect().name]
+    for level, cpu in CPUS.items():
+        if LEVELS[level].width <= detect().width and detect().name in ("avx512", "avx2"):
+            lowered = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
+            assert opened(saved, **lowered) == [True, wanted, level]
+
+
+@pytest.mark.skipif(detect().name not in ("avx512", "avx2"), reason="x86 levels are lowered")
+def test_a_level_that_was_asked_for_is_kept_and_refused_elsewhere() -> None:
+    saved = pickle.dumps(Kernel(net(), detect().name))
+    light, kind, sentence = opened(saved, NUMBA_CPU_NAME="x86-64-v2", NUMBA_CPU_FEATURES="")
+    assert (light, kind) == (True, "CompileError")
+    assert sentence == f"this CPU compiles for generic, level {detect().name} needs another one"
+
+
+@pytest.fixture(scope="module")
+def report() -> dict[str, list[dict[str, Any]]]:
+    done = subprocess.run(
+        [sys.executable, str(HERE / "pickle_matrix.py")],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, list[dict[str, Any]]] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_processes_get_the_same_bits_and_compile_once(way: str, report, kernel) -> None:
+    if not installed(way):
+        pytest.skip("not installed")
+    seen = report[way]
+    model = net(5) if way == "fork before the first call" else net()
+    wanted = kernel.with_weights(model).predict(ROWS).tobytes().hex()
+    assert len(seen) == (1 if way == "cloudpickle" else CALLS)
+    assert {one["outputs"] for one in seen} == {wanted}
+    assert {one["level"] for one in seen} == {detect().name}
+    assert {one["compilations"] for one in seen} == {1}
+    assert not any(one["compiled_again"] for one in seen)
+    if not way.startswith("fork"):
+        assert seen[0]["numba_before"] is False
+
+
+@pytest.mark.parametrize("version", [0, 2, None, "1"])
+def test_a_pickle_of_another_version_is_refused(version: Any, kernel) -> None:
+    make, (_, *content) = kernel.__reduce__()
+    with pytest.raises(ij.FormatError, match="pickled by another release of instjit") as caught:
+        make(version, *content, "more")
+    assert caught.value.kind == "BadVersion"
+    assert f"version {version!r} of its pickles; this one reads version 1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [
+        (lambda v, s, n, *rest: (v, s, n[:-4], *rest), "DamagedPickle"),
+        (lambda v, s, n, *rest: (v, s, n + b"more", *rest), "DamagedPickle"),
+        (lambda v, s, n, d, *rest: (v, s, n, True, *rest), "DamagedPickle"),
+        (lambda v, s, n, *rest: (v, ((5, 7, 4), *s[1:]), n, *rest), "WeightsRowSizeMismatch"),
+    ],
+    ids=["short", "long", "not deflated", "another buffer"],
+)
+def test_damage_is_an_error_and_no_kernel(damage: Callable[..., Any], kind: str, kernel) -> None:
+    make, content = kernel.__reduce__()
+    with pytest.raises(ij.InstjitError) as caught:
+        make(*damage(*content))
+    assert kind in {problem.kind for problem in caught.value.problems}
+
+
+def test_a_cuda_kernel_travels_as_its_model_and_options(elsewhere) -> None:
+    kernel = CudaKernel(dense(9, 20, 3), form="block")
+    saved = pickle.dumps(kernel)
+    assert pickle.loads(saved) is kernel
+    portable._here.clear()
+    other = pickle.loads(saved)
+    assert other == kernel
+    assert other.source.text == kernel.source.text
+    assert len(saved) < 80 * 4 + sum(a.nbytes for a in (*kernel.model.weights, *kernel.model.bias))
+
+
+def test_a_cuda_kernel_says_that_there_is_no_gpu_where_it_came_to() -> None:
+    light, kind, sentence = opened(pickle.dumps(CudaKernel(net())), CUDA_VISIBLE_DEVICES="")
+    assert (light, kind) == (True, "CompileError")
+    assert "CUDA" in sentence
