@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from instjit.arrow.streaming import Streaming
 from instjit.cost import Cost, cost
 from instjit.errors import CompileError, InputError, Problem
 from instjit.gpu import arrays, build, device, layout, streams
@@ -27,7 +28,7 @@ FROZEN_BYTES = 60_000
 """Constants of a device function that are part of its code: constant memory holds 64 KB."""
 
 
-class CudaKernel(Portable):
+class CudaKernel(Portable, Streaming):
     """A model compiled for the GPU; ``instjit.compile(model, target="cuda")`` makes one.
 
     Making one needs neither a driver nor a device: the text and its PTX can be had without. Results

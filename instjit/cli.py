@@ -112,7 +112,7 @@ def _failed(error: BaseException) -> int:
             complain(f"and {count(len(error.problems) - SHOWN_PROBLEMS, 'more problem')}")
         if isinstance(error, FormatError) or is_over_a_limit(error):
             return UNREADABLE
-        if error.kind == "NoCuda":
+        if error.kind in ("NoCuda", "MissingPackage"):
             return MISSING
         return USAGE if isinstance(error, InputError | CompileError) else WRONG
     if isinstance(error, OSError):

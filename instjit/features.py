@@ -1,4 +1,4 @@
-"""Feature names: how many columns each takes.
+"""Names of columns: how many each feature takes, and what outputs are called.
 
 ``age`` takes one column, ``embedding[16]`` takes sixteen (one array feature).
 """
@@ -38,3 +38,8 @@ def column_names(name: str) -> tuple[str, ...]:
         return (name,)
     stem = name[: name.index("[")]
     return tuple(f"{stem}[{k}]" for k in range(width))
+
+
+def output_names(count: int) -> tuple[str, ...]:
+    """What output columns are called: ``y``, or ``y0``, ``y1`` and so on."""
+    return ("y",) if count == 1 else tuple(f"y{k}" for k in range(count))

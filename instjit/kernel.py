@@ -9,6 +9,7 @@ from typing import Literal as OneOf
 from instjit import launch
 from instjit import threads as thread_count
 from instjit.arithmetic import FloatArray
+from instjit.arrow.streaming import Streaming
 from instjit.cost import Cost, cost
 from instjit.errors import InputError, Problem
 from instjit.inplace import flat_rows, is_rows, output
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from instjit.kernels.direct import Direct
 
 
-class Kernel(Portable):
+class Kernel(Portable, Streaming):
     """A model compiled for the CPU; ``instjit.compile`` makes one.
 
     Immutable, and safe to call from several threads at once. Kernels are equal when their models

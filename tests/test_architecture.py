@@ -36,7 +36,7 @@ LAYERS = (
     {"model", "ops", "cost", "lower", "packed_model"},
     {"inputs", "inplace", "graph"},
     {"reference", "formats", "passes", "content"},
-    {"validation_rows", "table"},
+    {"validation_rows", "table", "arrow"},
     {"validate"},
     {"load", "compose", "population", "retrained", "convert", "portable"},
     {"kernels", "gpu", "threads"},

@@ -407,7 +407,7 @@ WRONG_CALLS = {
     "one stream twice": ["run", "-", "-i", "-"],
     "one stream twice, quietly": ["run", "net.json", "--expect", "-"],
     "two things on one stream": ["run", "net.json", "-i", "rows.npy", "--json", "-o", "-"],
-    "an unknown output": ["run", "net.json", "-i", "rows.npy", "-o", "out.parquet"],
+    "an unknown output": ["run", "net.json", "-i", "rows.npy", "-o", "out.xlsx"],
     "an unknown input": ["run", "net.json", "-i", "net.json"],
     "a wrong width": ["run", "net.json", "-i", "narrow.npy"],
     "missing columns": ["run", "net.json", "-i", "other.csv"],

@@ -188,8 +188,8 @@ def test_an_npz_without_arrays(tmp_path):
         read(tmp_path / "rows.npz")
 
 
-@pytest.mark.parametrize("name", ["rows.parquet", "rows", "rows.txt"])
+@pytest.mark.parametrize("name", ["rows.xlsx", "rows", "rows.txt"])
 def test_other_files_are_not_guessed_at(tmp_path, name):
     (tmp_path / name).write_text("1,2\n")
-    with pytest.raises(InputError, match=r"rows are read from \.npy, \.npz, \.csv or a stream"):
+    with pytest.raises(InputError, match=r"rows are read from .*\.csv, \.parquet, .* or a stream"):
         read(tmp_path / name)

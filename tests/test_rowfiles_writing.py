@@ -121,6 +121,6 @@ def test_a_missing_folder_is_an_os_error(tmp_path):
 
 
 def test_the_suffix_tells_the_format(tmp_path):
-    refused = pytest.raises(InputError, match=r"rows are written to \.npy, \.npz, \.csv")
+    refused = pytest.raises(InputError, match=r"rows are written to \.npy, \.npz, \.csv, ")
     with refused, create_rows(tmp_path / "out.xlsx", ["a"]):
         pytest.fail("nothing may be written")

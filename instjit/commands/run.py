@@ -19,13 +19,16 @@ from instjit.commands.arguments import (
 DESCRIPTION = """\
 Run rows through a model's kernel, a chunk of bounded size at a time.
 
-Rows come from .npy, .npz (the array X, or the only one), .csv, or a stream
-that holds npy or CSV. The columns of a CSV file with a header are found by
-feature name in any order (name[0], name[1], ... for the feature name[k]), and
-columns that the model does not take are left out. Without a header they count
-by position.
+Rows come from .npy, .npz (the array X, or the only one), .csv, .parquet,
+.arrow or .feather, or a stream that holds npy, CSV or Arrow's stream format.
+The columns of a CSV file with a header, of Parquet and of Arrow are found by
+feature name in any order (name[0], name[1], ... for the feature name[k], or one
+Arrow column "name" of lists), and columns that the model does not take are left
+out. Without a header, or for a model without features, they count by position.
+Parquet and Arrow need pyarrow: pip install 'instjit[arrow]'.
 
-Outputs go to .npy, .npz (array y) or .csv, or as CSV to standard output.
+Outputs go to .npy, .npz (array y), .csv, .parquet, .arrow or .feather, or as
+CSV to standard output.
 Without -o, a terminal, or a run with --expect, is shown the first rows only.
 
 --expect takes a file of labels (one column of classes; the prediction is the
@@ -56,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-check", action="store_true", help="do not run the model's own validation rows first")
     add("--json", action="store_true", help="print a summary as JSON; outputs only go to OUT")
     _add_comparison(parser.add_argument_group("comparison").add_argument)
-    _add_format(parser.add_argument_group("CSV input").add_argument)
+    _add_format(parser.add_argument_group("CSV and Arrow input").add_argument)
     machine = parser.add_argument_group("machine")
     machine.add_argument("--threads", type=positive, metavar="N", help="at most N threads")
     add_level(machine, "instruction set")
@@ -83,7 +86,7 @@ def _add_comparison(add: Callable[..., object]) -> None:
 def _add_format(add: Callable[..., object]) -> None:
     what = "whether the first line holds names (default: when it is not all numbers)"
     add("--header", choices=("auto", "yes", "no"), default="auto", help=what)
-    what = "what an empty cell is (default: an error)"
+    what = "what an empty cell or a null is (default: an error)"
     add("--missing", choices=("error", "nan"), default="error", help=what)
 
 

@@ -17,6 +17,7 @@ from instjit.commands.text import complain
 from instjit.comparison import Accuracy, Comparison, LargestError
 from instjit.counted import count
 from instjit.errors import InputError, Problem
+from instjit.features import output_names
 from instjit.inputs import wrong_width
 from instjit.kernel import Kernel
 from instjit.model import Model
@@ -24,7 +25,6 @@ from instjit.preview import Preview
 from instjit.progress import Progress
 from instjit.replacing import check_apart, check_target
 from instjit.rowfiles import create_rows, open_rows
-from instjit.rowfiles.columns import feature_columns
 from instjit.rowfiles.rows import CHUNK_BYTES, Array, Rows
 from instjit.rowfiles.writing import CsvWriter, RowWriter, checked_suffix
 
@@ -169,14 +169,15 @@ def _slots(span: tuple[int, int | None] | None, model: Model) -> tuple[int, int]
 def _output_names(model: Model, slots: tuple[int, int] | None) -> tuple[str, ...]:
     if slots is not None:
         return tuple(f"slot_{slot}" for slot in range(*slots))
-    return ("y",) if model.output_size == 1 else tuple(f"y{k}" for k in range(model.output_size))
+    return output_names(model.output_size)
 
 
 def _open_input(stack: ExitStack, args: argparse.Namespace, model: Model, chunk_bytes: int) -> Rows:
     rows = stack.enter_context(
         open_rows(
             args.input or "-",
-            columns=feature_columns(model.features or ()),
+            features=model.features or (),
+            width=model.input_size,
             header={"auto": None, "yes": True, "no": False}[args.header],
             empty_is_nan=args.missing == "nan",
             chunk_bytes=chunk_bytes,

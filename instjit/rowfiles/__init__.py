@@ -1,8 +1,8 @@
-"""Rows of numbers in files: .npy, .npz, .csv and streams, a chunk of bounded size at a time.
+"""Rows of numbers in files and streams, a chunk of bounded size at a time.
 
 ::
 
-    with open_rows("rows.csv", columns=("age", "income")) as rows:
+    with open_rows("rows.csv", features=("age", "income")) as rows:
         with create_rows("out.npy", ("y",)) as out:
             for chunk in rows.chunks():
                 out.write(kernel.predict(chunk))

@@ -55,6 +55,15 @@ def positions(header: Sequence[str], wanted: Sequence[str], name: str) -> list[i
     return [places[column] for column in wanted]
 
 
+def left_out(names: Sequence[str], picked: Iterable[int], name: str) -> tuple[str, ...]:
+    """A sentence on the columns of a file that are not taken, if there are any."""
+    extra = [names[place] for place in sorted(set(range(len(names))) - set(picked))]
+    if not extra:
+        return ()
+    out = count(len(extra), "column")
+    return (f"{name}: {out} left out that the model does not take: {listed(extra)}",)
+
+
 def listed(names: Sequence[str]) -> str:
     """The first few names."""
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

@@ -8,8 +8,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
-from instjit.counted import count
-from instjit.rowfiles.columns import listed, positions
+from instjit.rowfiles.columns import left_out, positions
 from instjit.rowfiles.csv_cells import Layout, cells_of, is_number, not_text, other_separator, parse
 from instjit.rowfiles.rows import Array, unreadable, window
 
@@ -70,7 +69,7 @@ class CsvRows:
         if picked == tuple(range(len(first))):
             picked = None
         if picked is not None:
-            self.notes = _left_out(names, picked, name)
+            self.notes = left_out(names, picked, name)
         if header:
             self._drop_line()
         self.width = len(first) if picked is None else len(picked)
@@ -145,14 +144,6 @@ def _is_header(cells: list[str], columns: Sequence[str]) -> bool:
     if any(cell and not is_number(cell) for cell in names):
         return True
     return len(columns) > 0 and set(columns) <= set(names)
-
-
-def _left_out(names: tuple[str, ...], picked: tuple[int, ...], name: str) -> tuple[str, ...]:
-    extra = [names[place] for place in sorted(set(range(len(names))) - set(picked))]
-    if not extra:
-        return ()
-    out = count(len(extra), "column")
-    return (f"{name}: {out} left out that the model does not take: {listed(extra)}",)
 
 
 def _after_line_break(text: bytes) -> bytes:

@@ -12,20 +12,24 @@ from pathlib import Path
 from typing import IO, Any
 
 from instjit.errors import InputError, Problem
+from instjit.rowfiles.arrow_file import ARROW, PARQUET, STREAM_MAGIC, ArrowRows, arrow_source
+from instjit.rowfiles.columns import feature_columns
 from instjit.rowfiles.csv_file import BLOCK_BYTES, CsvRows
 from instjit.rowfiles.npy import MAGIC, MappedRows, streamed
 from instjit.rowfiles.npz import archived
 from instjit.rowfiles.rows import CHUNK_BYTES, Rows, unreadable
 
-SUFFIXES = (".npy", ".npz", ".csv")
+SUFFIXES = (".npy", ".npz", ".csv", PARQUET, *ARROW)
 ZIP_MAGIC = b"PK"
+PARQUET_MAGIC = b"PAR1"
 
 
 @contextmanager
 def open_rows(
     source: str | os.PathLike[str],
     *,
-    columns: Sequence[str] = (),
+    features: Sequence[str] = (),
+    width: int | None = None,
     array: str = "X",
     header: bool | None = None,
     empty_is_nan: bool = False,
@@ -36,12 +40,15 @@ def open_rows(
     Parameters
     ----------
     source
-        A path that ends in .npy, .npz or .csv; a pipe or "-" (standard input) that
-        holds npy or CSV.
-    columns
-        Names of the columns to take from a CSV file with a header.
+        A path that ends in .npy, .npz, .csv, .parquet, .arrow or .feather; a pipe or "-" (standard
+        input) that holds npy, CSV or Arrow's stream format.
+    features
+        Names of what to take from a CSV file with a header, or from Parquet and Arrow.
+    width
+        Columns that a row must have, where a Parquet or Arrow file leaves that open.
     array
-        Name of the array to take from an npz file that holds several.
+        Name of the array to take from an npz file that holds several: "X", or "y" for what outputs
+        are compared with, which Parquet and Arrow give in float64.
     header, empty_is_nan
         As ``CsvRows``.
     chunk_bytes
@@ -52,7 +59,8 @@ def open_rows(
     FormatError
         The content breaks its format.
     InputError
-        UnknownRowFormat, MissingColumns, AmbiguousColumn.
+        UnknownRowFormat, MissingColumns, AmbiguousColumn; MissingPackage, and what
+        ``instjit.arrow.columns`` says, for Parquet and Arrow.
     OSError
         The file cannot be read.
     """
@@ -63,7 +71,7 @@ def open_rows(
             yield CsvRows(
                 file,
                 name,
-                columns,
+                feature_columns(features),
                 header=header,
                 empty_is_nan=empty_is_nan,
                 block_bytes=min(BLOCK_BYTES, chunk_bytes),
@@ -71,6 +79,10 @@ def open_rows(
         elif kind == ".npz":
             with archived(file, name, array, chunk_bytes) as rows:
                 yield rows
+        elif kind in (PARQUET, *ARROW):
+            options = {"nulls_are_nan": empty_is_nan, "double": array == "y"}
+            with arrow_source(file, name, kind, _is_regular(file)) as opened:
+                yield ArrowRows(opened, name, features, width, chunk_bytes, **options)
         elif _is_regular(file):
             yield MappedRows(file, name, chunk_bytes)
         else:
@@ -101,6 +113,10 @@ def _kind(file: Any, name: str) -> str:
         return ".npz"
     if head.startswith(ZIP_MAGIC):
         raise unreadable(name, "an npz archive cannot be read from a stream")
+    if head.startswith(STREAM_MAGIC):
+        return ARROW[0]
+    if head.startswith(PARQUET_MAGIC):
+        raise unreadable(name, "a Parquet file cannot be read from a stream")
     return ".npy" if head.startswith(MAGIC[:1]) else ".csv"
 
 

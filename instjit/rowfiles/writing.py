@@ -1,4 +1,4 @@
-"""Rows -> .npy, .npz or .csv files, or CSV on a stream."""
+"""Rows -> .npy, .npz, .csv, .parquet or .arrow files, or CSV on a stream."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ import numpy as np
 import orjson
 
 from instjit.arithmetic import FloatArray
+from instjit.arrow import pyarrow
 from instjit.errors import InputError, Problem
 from instjit.replacing import replacing
+from instjit.rowfiles.arrow_file import ARROW, PARQUET, arrow_writer
 from instjit.rowfiles.opening import SUFFIXES
 
 HEADER_BYTES = 128
@@ -44,7 +46,7 @@ def create_rows(
     Parameters
     ----------
     path
-        Ends in .npy, .npz (the array is called ``y``) or .csv.
+        Ends in .npy, .npz (the array is called ``y``), .csv, .parquet, .arrow or .feather.
     names
         Names of the columns.
     force
@@ -53,7 +55,7 @@ def create_rows(
     Raises
     ------
     InputError
-        UnknownRowFormat, OutputExists, NotAFile.
+        UnknownRowFormat, OutputExists, NotAFile, MissingPackage.
     OSError
         The file cannot be written.
     """
@@ -61,6 +63,9 @@ def create_rows(
     with replacing(path, force) as file:
         if suffix == ".csv":
             yield CsvWriter(file, names)
+        elif suffix in (PARQUET, *ARROW):
+            with arrow_writer(file, names, suffix) as rows:
+                yield rows
         elif suffix == ".npy":
             with _npy_writer(file, len(names)) as writer:
                 yield writer
@@ -72,11 +77,19 @@ def create_rows(
 
 
 def checked_suffix(path: str | os.PathLike[str]) -> str:
-    """How the path ends, which tells the format; InputError (UnknownRowFormat) for no known end."""
+    """How the path ends, which tells the format.
+
+    Raises
+    ------
+    InputError
+        UnknownRowFormat; MissingPackage: it is one of Arrow's, which is not installed.
+    """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         sentence = f"{path}: rows are written to {', '.join(SUFFIXES)}, told by the name's end"
         raise InputError(Problem("UnknownRowFormat", sentence, fields={"file": str(path)}))
+    if suffix in (PARQUET, *ARROW):
+        pyarrow()
     return suffix
 
 
