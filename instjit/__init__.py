@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from instjit import gpu as gpu
     from instjit import reference as reference
+    from instjit.batch_predictor import BatchPredictor as BatchPredictor
     from instjit.compiler import compile as compile
     from instjit.compose import concatenate as concatenate
     from instjit.compose import from_transformations as from_transformations
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "batch_predictor": "BatchPredictor",
     "compiler": "compile",
     "compose": "concatenate from_transformations",
     "convert": "convert",

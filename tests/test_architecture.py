@@ -45,6 +45,7 @@ LAYERS = (
     {"kernel"},
     {"budget"},
     {"compiler"},
+    {"batch_predictor"},
 )
 """Bottom first: a module imports from its own layer and those below. What is not listed is the top:
 the command line."""

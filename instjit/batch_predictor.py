@@ -1,0 +1,99 @@
+"""A kernel as clusters call one: a batch of any kind in, the same kind with the outputs out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from instjit.compiler import compile
+from instjit.features import output_names
+from instjit.table import generate_features
+
+
+class BatchPredictor:
+    """A callable for Ray Data's ``map_batches``, Dask's ``map_blocks`` and their like.
+
+    It pickles as its kernel does, to the model and the options, and a process compiles it once.
+
+    Parameters
+    ----------
+    model
+        A kernel, or what ``instjit.compile`` takes. Of a path, the file is read here and now: by
+        Ray's workers where they are given the class and the path, else by whoever makes the object.
+    outputs
+        Names for the output columns; ``y``, or ``y0``, ``y1`` and so on by default.
+    columns
+        Columns to take instead of the model's features, as for ``instjit.generate_features``.
+    options
+        Of ``instjit.compile``. Where a cluster has a worker process for each core, ``threads=1``.
+
+    Raises
+    ------
+    InstjitError
+        As ``instjit.compile``.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        outputs: str | Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        **options: Any,
+    ) -> None:
+        made: Any = model if hasattr(model, "predict") else compile(model, **options)
+        self.kernel = made
+        self.columns = columns
+        self.outputs = output_names(made.output_size) if outputs is None else outputs
+
+    def __repr__(self) -> str:
+        return f"BatchPredictor({self.kernel!r})"
+
+    def __call__(self, batch: Any) -> Any:
+        """Outputs of a batch.
+
+        Parameters
+        ----------
+        batch
+            (rows, input_size) numbers: the outputs are (rows, output_size) float32. Or a table: a
+            dict of arrays, a pandas or polars DataFrame, an Arrow table or record batch: a table of
+            the same kind, with the outputs as further columns. The columns are found by feature
+            name; those of a model without features count by position. A single one of another name
+            holds whole rows.
+
+        Raises
+        ------
+        InputError
+            As ``Kernel.predict``, ``instjit.generate_features`` and ``Kernel.stream``.
+        """
+        if isinstance(batch, np.ndarray) and batch.dtype.names is None:
+            if batch.ndim == 2 and batch.shape[0] == 0:  # Dask asks what comes out
+                return np.empty((0, self.kernel.output_size), np.float32)
+            return self.kernel.predict(batch)
+        pa = sys.modules.get("pyarrow")
+        if pa is not None and isinstance(batch, pa.Table | pa.RecordBatch):
+            return self._arrow(batch, pa)
+        return generate_features(self.kernel, batch, self.outputs, self._taken(batch))
+
+    def _taken(self, batch: Any) -> Sequence[str]:
+        """Names of columns in the order of a row."""
+        given: Sequence[str] = self.kernel.features if self.columns is None else self.columns
+        names = list(batch if isinstance(batch, Mapping) else batch.columns)
+        width = self.kernel.input_size
+        if len(names) == 1 and width > 1 and names[0] not in given:
+            return [f"{names[0]}[{width}]"]
+        return given or names
+
+    def _arrow(self, batch: Any, pa: Any) -> Any:
+        table = pa.table(batch) if isinstance(batch, pa.RecordBatch) else batch
+        found = self.kernel.stream(table, self.columns).read_all().combine_chunks()
+        names = [self.outputs] if isinstance(self.outputs, str) else list(self.outputs)
+        kept = table.drop_columns([name for name in names if name in table.column_names])
+        for name, column in zip(names, found.columns, strict=True):
+            kept = kept.append_column(name, column)
+        if isinstance(batch, pa.RecordBatch):
+            return pa.RecordBatch.from_struct_array(kept.to_struct_array().combine_chunks())
+        return kept
