@@ -15,6 +15,9 @@ READ_AHEAD = 2
 DATASET_ROWS = 2**15
 """Rows of a batch of a data set."""
 
+BUFFER_BYTES = 2**20
+"""Read of a Parquet column at a time, so that a row group of any size takes no more of it."""
+
 
 def batches_of(source: Any, wanted: Sequence[str] = ()) -> Iterator[Any]:
     """The record batches of a source.
@@ -57,8 +60,20 @@ def _scanned(dataset: Any, wanted: Sequence[str]) -> Iterator[Any]:
         batch_size=DATASET_ROWS,
         batch_readahead=READ_AHEAD,
         fragment_readahead=READ_AHEAD,
+        fragment_scan_options=_in_pieces(dataset),
     )
     return iter(scanner.to_batches())
+
+
+def _in_pieces(dataset: Any) -> Any:
+    """That of a Parquet file no row group is read whole; None for other files."""
+    from pyarrow import dataset as formats
+
+    if not isinstance(getattr(dataset, "format", None), formats.ParquetFileFormat):
+        return None
+    return formats.ParquetFragmentScanOptions(
+        use_buffered_stream=True, buffer_size=BUFFER_BYTES, pre_buffer=False
+    )
 
 
 def _each(several: Iterable[Any], wanted: Sequence[str]) -> Iterator[Any]:

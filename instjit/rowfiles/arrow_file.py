@@ -11,6 +11,7 @@ import numpy as np
 
 from instjit.arithmetic import FloatArray
 from instjit.arrow import pyarrow
+from instjit.arrow.batches import BUFFER_BYTES
 from instjit.arrow.chunks import Wanted, chunks, good_height
 from instjit.arrow.columns import parts_of
 from instjit.arrow.stream import output_schema, record_batch
@@ -22,9 +23,6 @@ ARROW = (".arrow", ".feather")
 FILE_MAGIC = b"ARROW1"
 STREAM_MAGIC = b"\xff\xff\xff\xff"
 """Of Arrow's stream format: what a message begins with."""
-
-BUFFER_BYTES = 2**20
-"""Read of a Parquet column at a time, so that a row group of any size takes no more of it."""
 
 
 class ArrowRows:
