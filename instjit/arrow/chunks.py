@@ -17,7 +17,7 @@ CHUNK_BYTES = 2**22
 """Of a chunk's rows or of its outputs, whichever are wider."""
 
 FEWEST, MOST = 64, 2**17
-"""Rows of a chunk: fewer cost more calls than work, more gain nothing."""
+"""Rows of a chunk."""
 
 Array = npt.NDArray[Any]
 
