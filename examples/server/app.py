@@ -1,0 +1,101 @@
+"""The ASGI app: ``/predict``, ``/healthz``, ``/metrics``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import perf_counter
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+import instjit
+
+from .batching import Batcher, Predict
+from .body import body_of
+from .forms import JSON, rows_of
+from .metrics import Metrics
+from .refused import Refused
+from .settings import Settings
+
+GONE = 499
+"""The status, for the metrics alone, of a client that left before its body was complete."""
+
+
+class Service:
+    """What one worker serves: a model and its ``predict``, with the limits of ``settings``."""
+
+    def __init__(self, model: instjit.Model, predict: Predict, settings: Settings) -> None:
+        self._model, self._settings = model, settings
+        self._metrics = Metrics()
+        self._batcher = Batcher(predict, model.input_size, settings, self._metrics)
+        self.close = self._batcher.close
+
+    async def predict(self, request: Request) -> Response:
+        """Outputs of the rows in the body, in the form of the body."""
+        began = perf_counter()
+        try:
+            response = await self._answered(request)
+        except Refused as refused:
+            self._metrics.errors[refused.kind] += 1
+            response = _refusal(refused)
+        except ClientDisconnect:
+            self._metrics.errors["ClientLeft"] += 1
+            response = Response(status_code=GONE)
+        self._metrics.answers[response.status_code] += 1
+        self._metrics.seconds.observe(perf_counter() - began)
+        return response
+
+    async def healthz(self, request: Request) -> Response:
+        """Ready: the kernel is compiled before the server takes connections."""
+        inputs, outputs = self._model.input_size, self._model.output_size
+        facts = {"status": "ok", "inputs": inputs, "outputs": outputs}
+        return Response(orjson.dumps(facts), media_type=JSON)
+
+    async def metrics(self, request: Request) -> Response:
+        """The counters of this worker."""
+        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def _answered(self, request: Request) -> Response:
+        form = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        body = await body_of(request, self._settings)
+        rows, answer = rows_of(form, body, self._model, self._settings.rows)
+        return Response(answer(await self._batcher.outputs(rows)), media_type=form)
+
+
+def application(model: instjit.Model, predict: Predict, settings: Settings) -> Starlette:
+    """The app of a model and of anything that works out its outputs."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        service = Service(model, predict, settings)
+        app.routes.extend(
+            [
+                Route("/predict", service.predict, methods=["POST"]),
+                Route("/healthz", service.healthz),
+                Route("/metrics", service.metrics),
+            ]
+        )
+        yield
+        await service.close()
+
+    return Starlette(lifespan=lifespan)
+
+
+def create() -> Starlette:
+    """The app of the environment's settings: ``uvicorn --factory examples.server.app:create``."""
+    settings = Settings.of(os.environ)
+    kernel = instjit.compile(settings.model, threads=settings.threads or None)
+    kernel.warm()
+    return application(kernel.model, kernel.predict, settings)
+
+
+def _refusal(refused: Refused) -> Response:
+    error = {"kind": refused.kind, "message": str(refused)}
+    return Response(
+        orjson.dumps({"error": error}), refused.status, refused.headers, media_type=JSON
+    )
