@@ -23,18 +23,23 @@ import instjit
 from bench.http_load import Client, Load, post
 from bench.models import model
 from bench.nets import Net, chain
-from bench.serving_peers import WIDTHS
+from bench.serving_peers import QUEUE, WIDTHS
 from bench.table import markdown
 
 CONTESTANTS = {
-    "instjit": "examples.server.app:create",
-    "ONNX Runtime": "bench.serving_peers:onnx_runtime",
-    "no model": "bench.serving_peers:nothing",
-    "instjit, no queue": "bench.serving_peers:instjit_direct",
-    "ONNX Runtime, no queue": "bench.serving_peers:onnx_runtime_direct",
+    "instjit, together": ("instjit", "1"),
+    "ONNX Runtime, together": ("onnx_runtime", "1"),
+    "instjit, each alone": ("instjit", "0"),
+    "ONNX Runtime, each alone": ("onnx_runtime", "0"),
+    "no model, each alone": ("nothing", "0"),
 }
+"""What is behind the app, and whether requests are put together."""
+
 HEADER = ("form", "connections", "behind the app", "requests/s", "p50 us", "p99 us")
-WARM = 0.3
+WARM = 0.2
+"""Seconds before each measurement: the first request of a connection pays for the connection."""
+
+PEERS = "bench.serving_peers"
 Cell = tuple[str, str, str]
 
 
@@ -57,14 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1]})
         for form in forms:
             request = request_of(net, form)
-            for port in ports.values():
-                with Client(port, request, 1) as client:
-                    client.run(WARM)
             for _ in range(given.rounds):
                 for connections, rate in modes:
                     kept = str(connections) + (f" at {rate:g}/s" if rate else "")
                     for name, port in ports.items():
                         with Client(port, request, connections) as client:
+                            client.run(WARM)
                             load = client.run(given.seconds, rate)
                         cells.setdefault((form, kept, name), []).append(load)
     print("\n".join(markdown([HEADER, *sorted_lines(cells)], left=3)))
@@ -99,12 +102,12 @@ def servers(net: Net, widths: str) -> Iterator[dict[str, int]]:
         first = min(os.sched_getaffinity(0))
         given = {"SERVER_MODEL": str(path), "SERVER_THREADS": "1", WIDTHS: widths}
         ports = {}
-        for name, factory in CONTESTANTS.items():
+        for name, (factory, queue) in CONTESTANTS.items():
             ports[name] = port = free_port()
-            words = ["-m", "uvicorn", "--factory", factory, "--port", str(port), "--no-access-log"]
+            words = ["-m", "uvicorn", "--factory", f"{PEERS}:{factory}", "--port", str(port)]
             process = subprocess.Popen(
-                [sys.executable, *words, "--log-level", "warning"],
-                env={**os.environ, **given},
+                [sys.executable, *words, "--no-access-log", "--log-level", "warning"],
+                env={**os.environ, **given, QUEUE: queue},
                 preexec_fn=lambda: os.sched_setaffinity(0, {first}),
             )
             stack.callback(process.wait)

@@ -1,4 +1,4 @@
-"""The app of ``examples/server`` on ONNX Runtime, on nothing at all, and without its queue."""
+"""The app of ``examples/server`` as it is, on ONNX Runtime, and on nothing at all."""
 
 from __future__ import annotations
 
@@ -11,13 +11,22 @@ from bench.jobs import Float32
 from bench.nets import chain
 from bench.onnx_graph import INPUT
 from bench.onnx_net import onnx_bytes
-from examples.server import app
-from examples.server.batching import Batcher, Predict
+from examples.server import app, batching
+from examples.server.batching import Predict
 from examples.server.settings import Settings
 from instjit import load
 
 WIDTHS = "BENCH_WIDTHS"
 """The environment variable with the widths of the net, as ``250-300-200``."""
+
+QUEUE = "BENCH_QUEUE"
+"""The environment variable that says whether requests are put together: 0 or 1."""
+
+
+def instjit() -> Starlette:
+    """The example as it is."""
+    _choose()
+    return app.create()
 
 
 def onnx_runtime() -> Starlette:
@@ -39,18 +48,6 @@ def onnx_runtime() -> Starlette:
     return _app(predict)
 
 
-def onnx_runtime_direct() -> Starlette:
-    """The same, without the queue."""
-    _without_queue()
-    return onnx_runtime()
-
-
-def instjit_direct() -> Starlette:
-    """The example, without the queue."""
-    _without_queue()
-    return app.create()
-
-
 def nothing() -> Starlette:
     """What all else costs: the outputs are the same numbers every time."""
     width = int(os.environ[WIDTHS].split("-")[-1])
@@ -58,17 +55,11 @@ def nothing() -> Starlette:
     return _app(lambda rows: outputs[: len(rows)])
 
 
-class _Direct(Batcher):
-    """Every request is a batch of its own, worked out at once."""
-
-    async def outputs(self, rows: Float32) -> Float32:
-        return self._predict(rows)
-
-
-def _without_queue() -> None:
-    app.Batcher = _Direct  # type: ignore[attr-defined]
-
-
 def _app(predict: Predict) -> Starlette:
+    _choose()
     settings = Settings.of(os.environ)
     return app.application(load(settings.model), predict, settings)
+
+
+def _choose() -> None:
+    batching.TURN_SECONDS = float("-inf" if os.environ[QUEUE] == "1" else "inf")

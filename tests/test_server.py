@@ -280,7 +280,10 @@ class Log:
 
 
 def batches(
-    story: Callable[[Batcher, Log], Any], inline: int = 1000, **settings: Any
+    story: Callable[[Batcher, Log], Any],
+    inline: int = 1000,
+    together: bool = True,
+    **settings: Any,
 ) -> tuple[Log, Metrics]:
     """Tell a story to a batcher; it is closed at the end."""
     log, metrics = Log(), Metrics()
@@ -288,7 +291,7 @@ def batches(
     async def tell() -> None:
         given = {"rows": 8, "batch_rows": 8, "queue_rows": 30, **settings}
         batcher = Batcher(log, 1, Settings("", **given), metrics)
-        batcher.inline_rows = inline
+        batcher.inline_rows, batcher.together = inline, together
         log.sizes.clear()
         log.inline.clear()
         await story(batcher, log)
@@ -303,7 +306,7 @@ def column(*numbers: float) -> Any:
     return np.array(numbers, np.float32)[:, None]
 
 
-async def together(batcher: Batcher, *sizes: int) -> None:
+async def at_once(batcher: Batcher, *sizes: int) -> None:
     """Requests at once, each of which must get its own rows back."""
     rows = [column(*range(k, k + size)) for k, size in enumerate(sizes)]
     outputs = await asyncio.gather(*(batcher.outputs(each) for each in rows))
@@ -325,15 +328,49 @@ async def together(batcher: Batcher, *sizes: int) -> None:
 )
 @pytest.mark.parametrize("wait_ms", [0.0, 1.0])
 def test_requests_that_come_together_are_one_batch(sizes, batch, inline, wait_ms) -> None:
-    log, metrics = batches(lambda b, _: together(b, *sizes), inline, wait_ms=wait_ms)
+    log, metrics = batches(lambda b, _: at_once(b, *sizes), inline, wait_ms=wait_ms)
     assert log.sizes == batch
     assert log.inline == [inline > 0] * len(batch)
     assert metrics.rows == sum(sizes)
 
 
+def test_requests_that_cost_little_alone_run_at_once_while_the_thread_is_free() -> None:
+    async def story(batcher: Batcher, log: Log) -> None:
+        await at_once(batcher, 1, 1, 4)
+        log.free.clear()
+        large = asyncio.ensure_future(batcher.outputs(column(*range(5))))
+        await asyncio.sleep(0.05)
+        small = asyncio.ensure_future(at_once(batcher, 1, 1))
+        await asyncio.sleep(0.05)
+        log.free.set()
+        await asyncio.gather(large, small)
+
+    log, metrics = batches(story, inline=4, together=False)
+    assert log.sizes == [1, 1, 4, 5, 2]
+    assert log.inline == [True, True, True, False, True]
+    assert metrics.rows == 13
+
+
+@pytest.mark.parametrize(
+    ("alone", "in_batch", "wait_ms", "together"),
+    [(40e-6, 5e-6, 0.0, True), (6e-6, 1e-6, 0.0, False), (6e-6, 1e-6, 2.0, True)],
+)
+def test_requests_are_put_together_where_it_saves_more_than_it_costs(
+    alone, in_batch, wait_ms, together, monkeypatch
+) -> None:
+    monkeypatch.setattr(
+        batching, "cost", lambda p, w, rows: alone if rows == 1 else in_batch * rows
+    )
+
+    async def made() -> Batcher:
+        return Batcher(Log(), 1, Settings("", wait_ms=wait_ms), Metrics())
+
+    assert asyncio.run(made()).together is together
+
+
 def test_a_batch_goes_when_it_is_full_without_the_wait() -> None:
     async def story(batcher: Batcher, log: Log) -> None:
-        await asyncio.wait_for(together(batcher, *[1] * 8), 20)
+        await asyncio.wait_for(at_once(batcher, *[1] * 8), 20)
 
     assert batches(story, wait_ms=100_000.0)[0].sizes == [8]
 
@@ -399,7 +436,7 @@ def test_a_failure_is_told_to_all_of_the_batch_and_not_to_the_next(inline) -> No
         found = await asyncio.gather(*several, return_exceptions=True)
         assert [str(each) for each in found] == ["no"] * 3
         log.failing = False
-        await together(batcher, 2)
+        await at_once(batcher, 2)
 
     assert batches(story, inline)[0].sizes == [2]
 
@@ -421,7 +458,7 @@ def test_closing_works_out_what_waits() -> None:
 def test_batches_run_on_the_loop_up_to_the_size_that_takes_as_long(
     cost, most, found, monkeypatch
 ) -> None:
-    monkeypatch.setattr(batching, "_timed", lambda predict, x: cost * len(x))
+    monkeypatch.setattr(batching, "cost", lambda predict, width, rows: cost * rows)
     assert batching.most_within(20.0, lambda x: x, 3, most) == found
 
 
