@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from instjit.model import Model
 from instjit.passes import PASSES, Pass, apply
 from instjit.portable import Portable, restored
 from instjit.program import Program
+from instjit.unlocked import cached_property
 
 FROZEN_BYTES = 60_000
 """Constants of a device function that are part of its code: constant memory holds 64 KB."""

@@ -9,7 +9,6 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -19,6 +18,7 @@ from instjit.arithmetic import FloatArray
 from instjit.arrays import DOUBLE, SINGLE, array_bytes, frozen, integer, matrix, vector
 from instjit.errors import ModelError, Problem
 from instjit.features import total_width
+from instjit.unlocked import cached_property
 
 if TYPE_CHECKING:
     from instjit.ops.instruction import Instruction

@@ -5,7 +5,6 @@ The driver is imported where it is called: it brings Numba, and a source can be 
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from instjit.cost import Cost
@@ -21,6 +20,7 @@ from instjit.model import Model
 from instjit.passes import Pass, apply
 from instjit.population import Population
 from instjit.program import Program
+from instjit.unlocked import cached_property
 
 if TYPE_CHECKING:
     from instjit.kernels.direct import Direct, Reach

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import linecache
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from instjit.errors import CompileError, Problem
 from instjit.kernels import plain
+from instjit.kernels.forking import COMPILING
 from instjit.kernels.packing import Floats, Integers
 from instjit.kernels.source import Source
 
@@ -16,7 +16,6 @@ Function: TypeAlias = Callable[..., Any]
 T = TypeVar("T")
 
 _built: dict[tuple[str, str], Any] = {}
-_lock = threading.RLock()
 
 
 def plain_functions(source: Source, *, rows: bool) -> dict[str, Any]:
@@ -75,7 +74,7 @@ def _inlined_row(source: Source) -> Function:
 
 def _once(source: Source, form: str, make: Callable[[], T]) -> T:
     key = source.digest, form
-    with _lock:
+    with COMPILING:
         if key not in _built:
             _built[key] = _explained(make, source)
         built: T = _built[key]

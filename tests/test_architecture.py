@@ -30,7 +30,8 @@ MODULES = modules()
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 LAYERS = (
-    {"errors", "arithmetic", "counted", "features", "progress"} | {"collecting", "replacing"},
+    {"errors", "arithmetic", "counted", "features", "progress"}
+    | {"collecting", "replacing", "unlocked"},
     {"functions", "program", "arrays", "slot_set"},
     {"summation"},
     {"model", "ops", "cost", "lower", "packed_model"},
