@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import numpy as np
 import orjson
@@ -26,8 +27,10 @@ import instjit as ij
 pytest.importorskip("starlette")
 uvicorn = pytest.importorskip("uvicorn")
 
+from starlette.requests import Request  # noqa: E402
+
 from examples.server import batching  # noqa: E402
-from examples.server.app import application  # noqa: E402
+from examples.server.app import Service, application  # noqa: E402
 from examples.server.batching import Batcher  # noqa: E402
 from examples.server.metrics import Histogram, Metrics  # noqa: E402
 from examples.server.refused import Refused  # noqa: E402
@@ -238,6 +241,23 @@ def test_metrics_count_what_was_asked(port) -> None:
     ask(port, b"{")
     after = [counted(port, name) for name in names]
     assert [a - b for a, b in zip(after, before, strict=True)] == [1, 1, 1, 3, 2, 1]
+
+
+def test_a_failure_of_the_kernel_is_counted() -> None:
+    log, request = Log(), Request({"type": "http", "headers": [(b"content-type", RAW.encode())]})
+    request._receive = AsyncMock(return_value={"type": "http.request", "body": b"\0" * 12})
+
+    async def fail() -> str:
+        service = Service(MODEL, log, LIMITS)
+        log.failing = True
+        with pytest.raises(RuntimeError, match="no"):
+            await service.predict(request)
+        await service.close()
+        return bytes((await service.metrics(request)).body).decode()
+
+    text = asyncio.run(fail())
+    assert re.search(r'server_errors_total\{worker="\d+",kind="Failed"\} 1\n', text)
+    assert re.search(r'server_requests_total\{worker="\d+",status="500"\} 1\n', text)
 
 
 def test_every_line_of_the_metrics_is_of_the_text_format(port) -> None:

@@ -46,6 +46,10 @@ class Service:
         except ClientDisconnect:
             self._metrics.errors["ClientLeft"] += 1
             response = Response(status_code=GONE)
+        except Exception:
+            self._metrics.errors["Failed"] += 1
+            self._metrics.answers[500] += 1
+            raise  # uvicorn logs it and answers
         self._metrics.answers[response.status_code] += 1
         self._metrics.seconds.observe(perf_counter() - began)
         return response
