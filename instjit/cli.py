@@ -16,6 +16,7 @@ VERBS = {
     "dump": "the generated source, LLVM IR, assembly or PTX",
     "run": "rows from .npy, .npz, .csv or a stream through the kernel",
     "convert": "a model file into another format, proven to give the same bits",
+    "store": "the compiled kernels on disk: list, clear, path",
     "info": "instruction-set level, threads, versions",
 }
 EPILOG = """\

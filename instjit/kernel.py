@@ -14,7 +14,7 @@ from instjit.cost import Cost, cost
 from instjit.errors import InputError, Problem
 from instjit.inplace import flat_rows, is_rows, output
 from instjit.inputs import as_line, as_rows, checked_slots
-from instjit.kernels import target, units
+from instjit.kernels import build, target, units
 from instjit.kernels.packing import Floats, Integers
 from instjit.kernels.source import Source
 from instjit.kernels.target import Level
@@ -306,12 +306,10 @@ class Kernel(Portable, Streaming):
         InputError
             UnknownForm.
         """
-        tiles = self._variant("output").tiles
         if form not in ("llvm", "asm"):
             sentence = f'a kernel dumps "llvm" or "asm", not {form!r}'
             raise InputError(Problem("UnknownForm", sentence, fields={"form": form}))
-        texts = tiles.inspect_llvm() if form == "llvm" else tiles.inspect_asm()
-        return str(next(iter(texts.values())))
+        return build.text(self.source, form)
 
     def with_weights(self, model: Model) -> Kernel:
         """The same kernel for a model of the same structure: other numbers, no new compilation.

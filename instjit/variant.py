@@ -1,6 +1,6 @@
 """One way of calling a kernel: program, source, constants, and functions once they are needed.
 
-The driver is imported where it is called: it brings Numba, and a source can be had without.
+Machine code is looked for, or compiled, on first use: a source can be had without.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from instjit.kernels import build, emit, layout, packing, pairing, population, t
 from instjit.kernels.by_rows import quicker_by_rows
 from instjit.kernels.layout import Layout
 from instjit.kernels.multiplier import Multiplier
+from instjit.kernels.objects import Code
 from instjit.kernels.packing import Floats, Integers
 from instjit.kernels.source import Source
 from instjit.kernels.target import Level
@@ -85,30 +86,24 @@ class Compiled:
         self.single_seconds = max(self.row_seconds, self.k.size * SECONDS_PER_CONSTANT)
 
     @cached_property
-    def tiles(self) -> Any:
-        """The Numba function ``tiles``."""
-        return build.tiles_function(self.source)
+    def tiles(self) -> Code:
+        """Machine code of ``tiles``."""
+        return build.tiles(self.source)
 
     @cached_property
+    def row(self) -> Code:
+        """Machine code of ``row``."""
+        return build.row(self.source)
+
+    @cached_property
+    def wide_row(self) -> Code:
+        """Machine code of ``wide_row``."""
+        return build.wide_row(self.source)
+
+    @property
     def tiles_address(self) -> int:
-        """Its machine code."""
-        from instjit.kernels import driver
-
-        return driver.address_of(self.tiles)
-
-    @cached_property
-    def row_address(self) -> int:
-        """The machine code of ``row``."""
-        from instjit.kernels import driver
-
-        return driver.address_of(build.row_function(self.source))
-
-    @cached_property
-    def wide_row_address(self) -> int:
-        """The machine code of ``wide_row``."""
-        from instjit.kernels import driver
-
-        return driver.address_of(build.wide_row_function(self.source))
+        """Where ``tiles`` begins; only as long as this variant lives."""
+        return self.tiles.addresses["tiles"]
 
     def direct(self, reach: Reach | None) -> Direct:
         """Calls from Python that convert nothing; of single rows alone for None.
@@ -118,12 +113,12 @@ class Compiled:
         from instjit.kernels.direct import Direct, Reach, Shape
 
         shape = Shape(self.program.width_in, self.program.width_out, self.lanes, self.scratch)
-        code = {"tiles": self.tiles_address} if reach else {}
+        code = [self.tiles] if reach else []
         if self.source.wide:
-            code["wide_row"] = self.wide_row_address
+            code.append(self.wide_row)
         elif self.source.precision == "float32":
-            code["row"] = self.row_address
-        return Direct(code, self.k_address, self.n_address, shape, reach or Reach())
+            code.append(self.row)
+        return Direct(code, self.k, self.n, shape, reach or Reach())
 
     @cached_property
     def inline(self) -> Any:

@@ -6,8 +6,6 @@ them are single rows behind them.
 
 from __future__ import annotations
 
-from functools import cache
-
 from llvmlite import ir
 
 from instjit.kernels.calling import (
@@ -19,26 +17,11 @@ from instjit.kernels.calling import (
     array_at,
     call,
     call_row,
-    compiled,
 )
+from instjit.kernels.fields import BATCH
 from instjit.kernels.pycall import Fields, bytes_of
 from instjit.kernels.simd import Builder, IRValue, larger, loop, smaller
-from instjit.kernels.workers import CODE, JOB
-
-BATCH = (
-    *JOB,
-    "tiles", "row", "wide_row", "tiled", "lanes", "x", "y", "rows", "width_in", "width_out",
-    "shared", "start", "stop", "k", "n", "scratch", "scratch_bytes",
-)  # fmt: skip
-"""``tiles``, ``row``, ``wide_row``: addresses of a kernel's code; one of the last two is 0, or both
-where all units are tiles. ``rows``: those of ``x`` and ``y``; a last tile that reaches past them
-overlaps the one before."""
-
-
-@cache
-def code() -> int:
-    """Address of the code of such a job; compiled on the first call."""
-    return compiled("instjit_batches", {"batch": _write_batch})["batch"]
+from instjit.kernels.workers import CODE
 
 
 def _write_batch(module: ir.Module, name: str) -> None:
@@ -79,3 +62,7 @@ def _rows(builder: Builder, batch: Fields, first: IRValue, last: IRValue) -> Non
         return state
 
     loop(builder, builder.sub(last, first), body)
+
+
+WRITERS = {"batch": _write_batch}
+"""Of the code of such a job."""

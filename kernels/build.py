@@ -1,41 +1,71 @@
-"""Source -> functions: runs the text in one of its two namespaces, with Numba or without."""
+"""Source -> functions: the text in one of its two namespaces, with Numba or without; machine code.
+
+Numba is loaded where something is compiled or is for the user's own Numba code.
+"""
 
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
 from instjit.errors import CompileError, Problem
-from instjit.kernels import plain
-from instjit.kernels.forking import COMPILING
+from instjit.kernels import kept
+from instjit.kernels.objects import Code, ObjectCode
 from instjit.kernels.packing import Floats, Integers
+from instjit.kernels.recent import Recent
 from instjit.kernels.source import Source
 
 Function: TypeAlias = Callable[..., Any]
 T = TypeVar("T")
 
-_built: dict[tuple[str, str], Any] = {}
+MOST = 64
+"""Numba functions that stay when nobody has them: they and what is inlined in them hold 1 MB."""
+
+_functions: Recent[Any] = Recent(MOST)
 
 
 def plain_functions(source: Source, *, rows: bool) -> dict[str, Any]:
     """The text's functions without Numba: ``tiles``, or ``row`` for rows."""
+    from instjit.kernels import plain
+
     return _run(source, plain.namespace(source.level, rows=rows))
 
 
-def tiles_function(source: Source) -> Function:
-    """``tiles`` compiled for the one signature of ``calling.TILES``; made once for each digest."""
-    return _once(source, "tiles", lambda: _compiled_tiles(source))
+def tiles(source: Source) -> Code:
+    """Machine code of ``tiles`` with the one signature of ``calling.TILES``."""
+    return _code(source, "tiles")
 
 
-def row_function(source: Source) -> Function:
-    """``row`` compiled for the one signature of ``calling.ROW``."""
-    return _once(source, "row", lambda: _compiled_row(source))
+def row(source: Source) -> Code:
+    """Machine code of ``row`` with the one signature of ``calling.ROW``."""
+    return _code(source, "row")
 
 
-def wide_row_function(source: Source) -> Function:
-    """``wide_row`` compiled for the one signature of ``calling.WIDE_ROW``."""
-    return _once(source, "wide_row", lambda: _compiled_row(source, "wide_row"))
+def wide_row(source: Source) -> Code:
+    """Machine code of ``wide_row`` with the one signature of ``calling.WIDE_ROW``."""
+    return _code(source, "wide_row")
+
+
+def text(source: Source, form: str) -> str:
+    """LLVM IR ("llvm") or assembly ("asm") of ``tiles``, compiled for it."""
+    from instjit.kernels import compiling
+    from instjit.kernels.calling import TILES
+
+    return _explained(lambda: compiling.text(_numba_function(source, "tiles"), TILES, form), source)
+
+
+@cache
+def entry() -> Code:
+    """Machine code of the calls from Python: ``entry`` and ``sharing``."""
+    return kept.code("", "entry", _entry)
+
+
+@cache
+def workers() -> Code:
+    """Machine code of the threads that share jobs: ``workers`` and ``batches``."""
+    return kept.code("", "workers", _workers)
 
 
 def inline_function(source: Source, k: Floats, n: Integers) -> Any:
@@ -62,23 +92,47 @@ def inline_function_of_constants(source: Source, floats: int, integers: int) -> 
 
     One function serves all models of one structure whose tables are as long.
     """
-    from instjit.kernels.constants import with_constants
 
-    form = f"inline of {floats} and {integers}"
-    return _once(source, form, lambda: with_constants(_inlined_row(source), floats, integers))
+    def make() -> Any:
+        from instjit.kernels.constants import with_constants
+
+        return with_constants(_inlined_row(source), floats, integers)
+
+    return _functions.get((source.digest, floats, integers), make)
 
 
 def _inlined_row(source: Source) -> Function:
-    return _once(source, "inline", lambda: _jitted(source, "row", [], rows=True))
+    def make() -> Function:
+        import numba
+
+        jitted: Function = numba.njit(error_model="numpy")(_numba_function(source, "row"))
+        return jitted
+
+    row: Function = _functions.get(source.digest, make)
+    return row
 
 
-def _once(source: Source, form: str, make: Callable[[], T]) -> T:
-    key = source.digest, form
-    with COMPILING:
-        if key not in _built:
-            _built[key] = _explained(make, source)
-        built: T = _built[key]
-        return built
+def _code(source: Source, name: str) -> Code:
+    return kept.code(source.digest, name, lambda: _explained(lambda: _object(source, name), source))
+
+
+def _object(source: Source, name: str) -> ObjectCode:
+    from instjit.kernels import calling, compiling
+
+    signature = {"tiles": calling.TILES, "row": calling.ROW, "wide_row": calling.WIDE_ROW}[name]
+    return compiling.function(_numba_function(source, name), name, signature)
+
+
+def _entry() -> ObjectCode:
+    from instjit.kernels import compiling, entry, sharing
+
+    return compiling.module("instjit_entry", {**entry.WRITERS, **sharing.WRITERS})
+
+
+def _workers() -> ObjectCode:
+    from instjit.kernels import batches, compiling, workers
+
+    return compiling.module("instjit_workers", {**workers.WRITERS, **batches.WRITERS})
 
 
 def _explained(make: Callable[[], T], source: Source) -> T:
@@ -100,28 +154,10 @@ def _run(source: Source, names: dict[str, Any]) -> dict[str, Any]:
     return names
 
 
-def _jitted(source: Source, function: str, signatures: Sequence[Any], *, rows: bool) -> Function:
-    import numba
-
+def _numba_function(source: Source, name: str) -> Function:
+    """A function of the text over Numba's intrinsics, not compiled yet."""
     from instjit.kernels import native
 
-    names = _run(source, native.namespace(source.level, rows=rows))
-    # what only machine code calls needs no way in from Python, a tenth of the time to compile
-    only = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True} if signatures else {}
-    jitted: Function = numba.njit(list(signatures) or None, error_model="numpy", **only)(
-        names[function]
-    )
-    return jitted
-
-
-def _compiled_tiles(source: Source) -> Function:
-    from instjit.kernels.calling import TILES
-
-    return _jitted(source, "tiles", [TILES], rows=False)
-
-
-def _compiled_row(source: Source, function: str = "row") -> Function:
-    from instjit.kernels.calling import ROW, WIDE_ROW
-
-    signature = ROW if function == "row" else WIDE_ROW
-    return _jitted(source, function, [signature], rows=True)
+    names = _run(source, native.namespace(source.level, rows=name != "tiles"))
+    function: Function = names[name]
+    return function

@@ -1,13 +1,11 @@
-"""Machine code that calls Numba's by address, and libraries of such code."""
+"""Machine code that calls Numba's by address."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
-from llvmlite import ir
 from numba import types
-from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 from instjit.kernels.pycall import POINTER
@@ -36,24 +34,6 @@ ROW = types.boolean(LINE_READ, LINE, types.uint64, types.uint64)
 
 WIDE_ROW = types.boolean(LINE_READ, LINE, types.uint64, types.uint64, types.uint64)
 """x, y, k, n, pool: the one signature of ``wide_row``."""
-
-Writer: TypeAlias = Callable[[ir.Module, str], None]
-
-
-def compiled(library: str, writers: Mapping[str, Writer]) -> dict[str, int]:
-    """Addresses of functions of one module, each written by ``writer(module, name)``."""
-    with global_compiler_lock:
-        made = cpu_target.target_context.codegen().create_library(library)
-        module = made.create_ir_module(library)
-        for name, write in writers.items():
-            write(module, f"instjit_{name}")
-        made.add_ir_module(module)
-        made.finalize()
-        _libraries.append(made)  # the machine code lives as long as it
-        return {name: int(made.get_pointer_to_function(f"instjit_{name}")) for name in writers}
-
-
-_libraries: list[Any] = []
 
 
 def array_at(builder: Builder, kind: Any, data: IRValue, sizes: Sequence[IRValue]) -> IRValue:

@@ -5,14 +5,16 @@ What they cannot take as it is they answer with None.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from instjit.kernels import entry, pool, pyobjects, sharing
-from instjit.kernels.packing import LINE_FLOATS
+from instjit.kernels import build, pool, pyobjects
+from instjit.kernels.fields import FORM
+from instjit.kernels.objects import Code
+from instjit.kernels.packing import LINE_FLOATS, Floats, Integers
 
 Call: TypeAlias = Callable[[Any, Any], Any]
 Shared: TypeAlias = Callable[[Any, Any, int], Any]
@@ -72,7 +74,9 @@ class Direct:
     rows: Call
     wide: bool
 
-    def __init__(self, code: Mapping[str, int], k: int, n: int, shape: Shape, reach: Reach) -> None:
+    def __init__(
+        self, code: Sequence[Code], k: Floats, n: Integers, shape: Shape, reach: Reach
+    ) -> None:
         self.wide = False
         self.row = self.rows = _nothing
         self._batch: Shared | None = None
@@ -80,15 +84,17 @@ class Direct:
         self._tile_bytes = -(-4 * shape.scratch // pool.LINE_BYTES) * pool.LINE_BYTES
         if not pyobjects.readable():
             return
-        few = few_rows(shape.lanes) if "row" in code or "wide_row" in code else 0
-        spot = 0 if "wide_row" in code else few
-        tiled = "tiles" in code and 4 * shape.scratch <= HELD_BYTES
+        starts = {name: place for each in code for name, place in each.addresses.items()}
+        few = few_rows(shape.lanes) if "row" in starts or "wide_row" in starts else 0
+        spot = 0 if "wide_row" in starts else few
+        tiled = "tiles" in starts and 4 * shape.scratch <= HELD_BYTES
         tiles = reach.tiles if tiled else 0
-        held = _Held(4 * shape.scratch if tiles else 0)
+        held = _Held(4 * shape.scratch if tiles else 0, (*code, k, n))
         held.fill(
             {
-                "tiles": 0, "row": 0, "wide_row": 0, **code,
-                "k": k, "n": n, "scratch": held.scratch, "lanes": shape.lanes,
+                "tiles": 0, "row": 0, "wide_row": 0, **starts, "pool": pool.CURRENT.ctypes.data,
+                "k": k.ctypes.data, "n": n.ctypes.data,
+                "scratch": held.scratch, "lanes": shape.lanes,
                 "width_in": shape.width_in, "width_out": shape.width_out, "few": few,
                 "near": max(min(spot, reach.near_rows), min(tiles, reach.near_tiles) * shape.lanes),
                 "most": max(min(spot, reach.rows), tiles * shape.lanes),
@@ -96,17 +102,17 @@ class Direct:
                 "tile_bytes": self._tile_bytes, "longest": reach.longest if tiled else 0,
             }
         )  # fmt: skip
-        self._bind(held.memory, code)
+        self._bind(held.memory, starts)
 
-    def _bind(self, memory: Any, code: Mapping[str, int]) -> None:
-        here, shared = entry.addresses(), sharing.addresses()
-        self.rows = pyobjects.method("rows", here["rows"], memory)
-        self._batch = pyobjects.method("batch", shared["batch"], memory)
-        self.wide = "wide_row" in code
+    def _bind(self, memory: Any, starts: Mapping[str, int]) -> None:
+        calls = build.entry().addresses
+        self.rows = pyobjects.method("rows", calls["rows"], memory)
+        self._batch = pyobjects.method("batch", calls["batch"], memory)
+        self.wide = "wide_row" in starts
         if self.wide:
-            self._wide_row = pyobjects.method("wide_row", shared["wide_row"], memory)
-        elif "row" in code:
-            self.row = pyobjects.method("row", here["row"], memory)
+            self._wide_row = pyobjects.method("wide_row", calls["wide_row"], memory)
+        elif "row" in starts:
+            self.row = pyobjects.method("row", calls["row"], memory)
 
     def batch(self, X: Any, out: Any, threads: int) -> Any:
         """``rows`` shared among so many threads at most."""
@@ -122,25 +128,35 @@ def _with_pool(call: Shared | None, x: Any, out: Any, threads: int, scratch_byte
     if call is None:
         return None
     done = call(x, out, threads)
-    if done is sharing.UNREADY:
+    if done is pyobjects.UNREADY:
         pool.pool().prepare(threads, scratch_bytes)
         done = call(x, out, threads)
-    return None if done is sharing.UNREADY else done
+    return None if done is pyobjects.UNREADY else done
+
+
+class _Memory(np.ndarray[Any, np.dtype[np.int64]]):
+    """An array that keeps other objects alive."""
+
+    owners: tuple[Any, ...]
 
 
 class _Held:
-    """The fields of a kernel and its scratch in one array, which a call keeps alive."""
+    """The fields of a kernel and its scratch in one array, which a call keeps alive.
 
-    def __init__(self, scratch_bytes: int) -> None:
+    With it live the owners of what the fields point to.
+    """
+
+    def __init__(self, scratch_bytes: int, owners: tuple[Any, ...]) -> None:
         line = 4 * LINE_FLOATS
-        fields = -(-8 * len(entry.FORM) // line) * line
-        self.memory = np.empty((fields + line + scratch_bytes) // 8 + 1, np.int64)
+        fields = -(-8 * len(FORM) // line) * line
+        self.memory = np.empty((fields + line + scratch_bytes) // 8 + 1, np.int64).view(_Memory)
+        self.memory.owners = owners
         begin = -(-(self.memory.ctypes.data + fields) // line) * line
         self.scratch = begin if scratch_bytes else 0
 
     def fill(self, values: Mapping[str, int]) -> None:
         """Set every field."""
-        self.memory[: len(entry.FORM)] = [values[name] for name in entry.FORM]
+        self.memory[: len(FORM)] = [values[name] for name in FORM]
 
 
 def few_rows(lanes: int) -> int:

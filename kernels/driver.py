@@ -11,16 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from instjit.kernels import batches, pool, workers
+from instjit.kernels import build, pool
+from instjit.kernels.fields import BATCH
 from instjit.kernels.pool import LINE_BYTES
 
-HEAD_BYTES = -(-8 * len(batches.BATCH) // LINE_BYTES) * LINE_BYTES
-
-
-def address_of(function: Any) -> int:
-    """Where the machine code of a Numba function with one signature begins."""
-    compiled = next(iter(function.overloads.values()))
-    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+HEAD_BYTES = -(-8 * len(BATCH) // LINE_BYTES) * LINE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +46,8 @@ def run(batch: Batch, first: int, last: int, threads: int, grain: int) -> None:
     each = -(-4 * batch.scratch // LINE_BYTES) * LINE_BYTES
     memory, begin = pool.aligned_bytes(HEAD_BYTES + threads * each)
     x, y = batch.x, batch.y
-    memory[: 8 * len(batches.BATCH)].view(np.int64)[:] = (
-        batches.code(), last, grain, first, 0, threads - 1,
+    memory[: 8 * len(BATCH)].view(np.int64)[:] = (
+        build.workers().addresses["batch"], last, grain, first, 0, threads - 1,
         batch.tiles, 0, 0, last, 0, x.ctypes.data, y.ctypes.data, len(x), x.shape[1], y.shape[1],
         batch.shared, batch.start, batch.stop, batch.k, batch.n, begin + HEAD_BYTES, each,
     )  # fmt: skip
@@ -61,6 +56,5 @@ def run(batch: Batch, first: int, last: int, threads: int, grain: int) -> None:
 
 
 def prepare() -> None:
-    """Compile what ``run`` needs."""
-    workers.addresses()
-    batches.code()
+    """Have what ``run`` needs."""
+    build.workers()

@@ -1,6 +1,6 @@
 """Machine code that calls kernels from Python without a conversion, on the calling thread.
 
-Two functions, compiled once in a process; what differs from kernel to kernel comes as an array of
+Two functions for all kernels; what differs from kernel to kernel comes as an array of
 int64 fields (``FORM``), numbers and addresses. ``row(form, [x, out])`` and ``rows(form, [X, out])``
 are Python callables (``pyobjects.method``): arrays that can be used as they are go through the
 kernel, with the interpreter's lock held, and the answer is the output. The answer is None for
@@ -12,7 +12,6 @@ call (``sharing``) or takes the long road, with its conversions and its errors.
 from __future__ import annotations
 
 import time
-from functools import cache
 
 from llvmlite import ir
 
@@ -25,42 +24,17 @@ from instjit.kernels.calling import (
     array_at,
     call,
     call_row,
-    compiled,
 )
-from instjit.kernels.pool import current_pool
-from instjit.kernels.pycall import (
-    POINTER,
-    READ,
-    Fields,
-    Road,
-    Stretch,
-    bytes_of,
-    function_at,
-)
+from instjit.kernels.fields import FORM
+from instjit.kernels.pycall import READ, Fields, Road, Stretch, bytes_of, known_function
 from instjit.kernels.simd import I32, I64, Builder, IRValue, i64, loop
-from instjit.kernels.workers import PoolFields, posix
+from instjit.kernels.workers import current_pool
 
 I1 = ir.IntType(1)
-
-FORM = (
-    "tiles", "row", "wide_row", "k", "n", "scratch", "lanes", "width_in", "width_out", "few",
-    "near", "most", "ended", "granted", "tile_bytes", "longest",
-)  # fmt: skip
-"""Of a kernel. ``scratch``: address of a tile's. ``few``: up to so many rows that no whole tile
-takes go one by one. ``near``: rows that go without a look at other threads; ``most``: those for
-which no thread is woken. ``ended``: when the last of those between was done, in nanoseconds;
-``granted``: threads of the last shared batch (``sharing``), which takes ``tile_bytes`` of scratch
-each and has ``longest`` rows at most."""
 
 AGAIN = 100_000
 """Nanoseconds within which the next call shows that it pays to wake threads: they then stay awake
 for twice as long (``workers.SPINS``)."""
-
-
-@cache
-def addresses() -> dict[str, int]:
-    """Where "row" and "rows" begin; compiled on the first call."""
-    return compiled("instjit_entry", {"row": _write_row, "rows": _write_rows})
 
 
 def _write_row(module: ir.Module, name: str) -> None:
@@ -97,17 +71,16 @@ def _require_nobody(road: Road) -> None:
     builder, form = road.builder, road.form
     one = builder.icmp_unsigned("==", form.granted, i64(1))
     again = builder.icmp_signed("<", builder.sub(_now(builder), form.ended), i64(AGAIN))
-    worth = builder.or_(again, _others_look(builder))
+    worth = builder.or_(again, _others_look(builder, form))
     road.require(builder.or_(one, builder.not_(worth)))
 
 
-def _others_look(builder: Builder) -> IRValue:
+def _others_look(builder: Builder, form: Fields) -> IRValue:
     """Whether the process has a pool, which is free and has a thread awake."""
-    address = builder.load(current_pool(builder))
+    present, held = current_pool(builder, form)
     found = builder.alloca(I1)
     builder.store(I1(0), found)
-    with builder.if_then(builder.icmp_unsigned("!=", address, i64(0))):
-        held = PoolFields(builder, builder.inttoptr(address, POINTER))
+    with builder.if_then(present):
         awake = builder.icmp_signed("<", held.seen("sleeping"), held.read("count"))
         free = builder.icmp_unsigned("==", held.seen("busy"), i64(0))
         builder.store(builder.and_(awake, free), found)
@@ -118,7 +91,7 @@ def _now(builder: Builder) -> IRValue:
     """Nanoseconds of a clock that only goes forward: 40 ns."""
     spec = builder.alloca(I64, size=2)
     kind = ir.FunctionType(I32, [I32, I64.as_pointer()])
-    function = function_at(builder, posix("clock_gettime"), kind)
+    function = known_function(builder, "clock_gettime", kind)
     builder.call(function, [I32(time.CLOCK_MONOTONIC), spec])
     seconds, rest = (builder.load(builder.gep(spec, [i64(part)])) for part in (0, 1))
     return builder.add(builder.mul(seconds, i64(1_000_000_000)), rest)
@@ -175,3 +148,7 @@ def _call_row(builder: Builder, form: Fields, x: IRValue, y: IRValue) -> None:
         array_at(builder, LINE, y, [form.width_out]),
     ]
     call_row(builder, (form.row, form.wide_row), arrays, form.k, form.n)
+
+
+WRITERS = {"row": _write_row, "rows": _write_rows}
+"""Of the functions by their names."""

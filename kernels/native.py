@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from instjit.kernels import amx
 from instjit.kernels.located import CONSTRUCTORS
 from instjit.kernels.row import RowSchedule
-from instjit.kernels.simd import FLOAT, I64, Builder, IRValue, i64, larger, shared, smaller
+from instjit.kernels.simd import FLOAT, I64, Builder, IRValue, declare, i64, larger, shared, smaller
 from instjit.kernels.specs import (
     ColumnsSpec,
     GemmSpec,
@@ -31,6 +31,7 @@ from instjit.kernels.tile import TileSchedule
 from instjit.kernels.wide import wide_step
 from instjit.kernels.words import write_words
 
+BYTES = ir.IntType(8).as_pointer()
 SCRATCH_ALIGNMENT = 64
 
 
@@ -67,7 +68,7 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
         "address": address,
         "aligned": aligned,
         "release": release,
-        "empty": np.empty,
+        "empty": empty,
         "float32": np.float32,
     }
 
@@ -208,12 +209,28 @@ def _stack(slots: int) -> Any:
 
 
 @intrinsic
-def aligned(typing: Any, buffer: Any) -> Any:
-    """Address of the first cache line in a float32 array that is 16 floats longer than needed."""
+def empty(typing: Any, count: Any, kind: Any) -> Any:
+    """Address of so many floats from the C library; Numba's arrays need its runtime."""
 
     def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        up = builder.add(builder.ptrtoint(data, I64), i64(SCRATCH_ALIGNMENT - 1))
+        take = declare(builder.module, ir.FunctionType(BYTES, [I64]), "malloc")
+        size = builder.mul(context.cast(builder, args[0], signature.args[0], types.int64), i64(4))
+        found = builder.ptrtoint(builder.call(take, [size]), I64)
+        with builder.if_then(builder.icmp_unsigned("==", found, i64(0)), likely=False):
+            stop = declare(builder.module, ir.FunctionType(ir.VoidType(), []), "llvm.trap")
+            builder.call(stop, [])  # out of memory: nobody could be told
+            builder.unreachable()
+        return found
+
+    return types.uint64(count, kind), codegen
+
+
+@intrinsic
+def aligned(typing: Any, buffer: Any) -> Any:
+    """The first cache line in memory of ``empty`` that is 16 floats longer than needed."""
+
+    def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
+        up = builder.add(args[0], i64(SCRATCH_ALIGNMENT - 1))
         return builder.and_(up, i64(-SCRATCH_ALIGNMENT))
 
     return types.uint64(buffer), codegen
@@ -236,9 +253,11 @@ def address(typing: Any, rows: Any, row: Any) -> Any:
 
 @intrinsic
 def release(typing: Any, buffer: Any) -> Any:
-    """Keep the array alive up to here: ``aligned`` hides its last use from Numba."""
+    """Give memory of ``empty`` back."""
 
     def codegen(context: Any, builder: Builder, signature: Any, args: Sequence[IRValue]) -> IRValue:
+        give = declare(builder.module, ir.FunctionType(ir.VoidType(), [BYTES]), "free")
+        builder.call(give, [builder.inttoptr(args[0], BYTES)])
         return context.get_dummy_value()
 
     return types.void(buffer), codegen

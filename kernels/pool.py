@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from instjit.kernels import workers
+from instjit.kernels import build, pyobjects
+from instjit.kernels.fields import POOL, POOL_WORDS
 from instjit.kernels.packing import LINE_FLOATS
-from instjit.kernels.simd import I64, Builder, IRValue, i64
 
 LINE_BYTES = 4 * LINE_FLOATS
 
@@ -22,13 +22,15 @@ class Pool:
     """Worker threads, and the fields by which ``workers`` speaks to them."""
 
     def __init__(self) -> None:
-        memory, self.address = aligned_bytes(8 * workers.POOL_WORDS)
+        memory, self.address = aligned_bytes(8 * POOL_WORDS)
         self._fields = memory.view(np.int64)
         self._fields[:] = 0
         for made, name in (("pthread_mutex_init", "mutex"), ("pthread_cond_init", "condition")):
-            place = self.address + 8 * workers.POOL[name]
-            ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 2)(workers.posix(made))(place, None)
-        self._put("share", workers.addresses()["share"])
+            place = self.address + 8 * POOL[name]
+            function = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 2)
+            function(pyobjects.address(made))(place, None)
+        for name in ("share", "alone", "batch"):
+            self._put(name, build.workers().addresses[name])
         self._scratch: Any = None
         self._starting = threading.Lock()
 
@@ -43,7 +45,7 @@ class Pool:
         Parameters
         ----------
         job
-            Address of the fields (``workers.JOB``), whose seats are ``threads - 1``.
+            Address of the fields (``fields.JOB``), whose seats are ``threads - 1``.
         """
         self.prepare(threads)
         return bool(_function("run", 2)(self.address, job))
@@ -63,10 +65,10 @@ class Pool:
                 _function("give", 1)(self.address)
 
     def _get(self, name: str) -> int:
-        return int(self._fields[workers.POOL[name]])
+        return int(self._fields[POOL[name]])
 
     def _put(self, name: str, value: int) -> None:
-        self._fields[workers.POOL[name]] = value
+        self._fields[POOL[name]] = value
 
     def _start(self) -> None:
         name = f"instjit-{self.count}"
@@ -99,13 +101,7 @@ def pool() -> Pool:
 
 
 CURRENT = np.zeros(1, np.int64)
-"""Address of the fields of this process's pool, 0 before there is one: machine code reads it."""
-
-
-def current_pool(builder: Builder) -> IRValue:
-    """``CURRENT`` in machine code."""
-    return builder.inttoptr(i64(int(CURRENT.ctypes.data)), I64.as_pointer())
-
+"""Address of the fields of this process's pool, 0 before there is one; kernels know where."""
 
 _pools: list[Pool] = []
 _making = threading.Lock()
@@ -126,4 +122,4 @@ if hasattr(os, "register_at_fork"):
 @cache
 def _function(name: str, arguments: int) -> Callable[..., int]:
     kind = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * arguments)
-    return kind(workers.addresses()[name])
+    return kind(build.workers().addresses[name])

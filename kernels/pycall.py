@@ -9,6 +9,7 @@ from typing import Any
 from llvmlite import ir
 
 from instjit.kernels import pyobjects
+from instjit.kernels.objects import PREFIX
 from instjit.kernels.simd import I32, I64, Builder, IRValue, i64
 
 POINTER = ir.IntType(8).as_pointer()
@@ -74,7 +75,7 @@ class Road:
         function = ir.Function(module, kind, name)
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
         self._function = function
-        self._answers: dict[object, Any] = {}
+        self._answers: dict[str, Any] = {}
         held, self._arguments, _ = function.args
         form = Array(self.builder, held).data
         self.form = Fields(self.builder, self.builder.inttoptr(form, POINTER), fields)
@@ -84,25 +85,25 @@ class Road:
         place = self.builder.gep(self._arguments, [i64(number)])
         return Array(self.builder, self.builder.load(place))
 
-    def require(self, condition: IRValue, otherwise: object = None) -> None:
-        """Go on where the condition holds; answer an object that never goes where it does not."""
+    def require(self, condition: IRValue, otherwise: str = "None") -> None:
+        """Go on where the condition holds; answer an object that is known where it does not."""
         following = self.builder.append_basic_block()
         self.builder.cbranch(condition, following, self._answering(otherwise))
         self.builder.position_at_end(following)
 
-    def _answering(self, value: object) -> Any:
-        if value not in self._answers:
-            self._answers[value] = self._function.append_basic_block("other")
-            with self.builder.goto_block(self._answers[value]):
-                self.builder.ret(self._counted(_object(value)))
-        return self._answers[value]
+    def _answering(self, name: str) -> Any:
+        if name not in self._answers:
+            self._answers[name] = self._function.append_basic_block("other")
+            with self.builder.goto_block(self._answers[name]):
+                self.builder.ret(self._counted(_pointer(self.builder, name)))
+        return self._answers[name]
 
     def require_floats(self, array: Array, dimensions: int, flags: int) -> None:
         """Go on with a plain float32 array of so many dimensions that has the flags."""
         builder = self.builder
         held = builder.and_(array.read(pyobjects.FLAGS, I32), ir.Constant(I32, flags))
-        self.require(self._same(array.read(pyobjects.TYPE), i64(pyobjects.array_type())))
-        self.require(self._same(array.read(pyobjects.DESCR), i64(pyobjects.float32())))
+        self.require(self._same(array.read(pyobjects.TYPE), known(builder, "ndarray")))
+        self.require(self._same(array.read(pyobjects.DESCR), known(builder, "float32")))
         found = array.read(pyobjects.DIMENSIONS, I32)
         self.require(self._same(found, ir.Constant(I32, dimensions)))
         self.require(self._same(held, ir.Constant(I32, flags)))
@@ -116,7 +117,7 @@ class Road:
     ) -> Array:
         """The caller's output, or for None a new one; a reference that the answer hands over."""
         builder = self.builder
-        missing = self._same(builder.ptrtoint(given.pointer, I64), i64(id(None)))
+        missing = self._same(builder.ptrtoint(given.pointer, I64), known(builder, "None"))
         result = builder.alloca(POINTER)
         with builder.if_else(missing) as (then, otherwise):
             with then:
@@ -144,9 +145,9 @@ class Road:
         self.builder.cbranch(condition, following, dropped)
         with self.builder.goto_block(dropped):
             kind = ir.FunctionType(ir.VoidType(), [POINTER])
-            drop = function_at(self.builder, pyobjects.c_function("Py_DecRef"), kind)
+            drop = known_function(self.builder, "Py_DecRef", kind)
             self.builder.call(drop, [output.pointer])
-            self.builder.branch(self._answering(None))
+            self.builder.branch(self._answering("None"))
         self.builder.position_at_end(following)
 
     def answer(self, output: Array) -> None:
@@ -165,10 +166,10 @@ class Road:
         for dimension, size in enumerate(sizes):
             builder.store(size, builder.gep(shape, [i64(dimension)]))
         kinds = [POINTER, I32, I64.as_pointer(), I32, *[POINTER] * 2, I32, I32, POINTER]
-        function = function_at(builder, pyobjects.new_array(), ir.FunctionType(POINTER, kinds))
+        function = known_function(builder, "new_array", ir.FunctionType(POINTER, kinds))
         number, none, zero = ir.Constant(I32, pyobjects.FLOAT32), POINTER(None), ir.Constant(I32, 0)
         dimensions = ir.Constant(I32, len(sizes))
-        kind = i64(pyobjects.array_type()).inttoptr(POINTER)
+        kind = _pointer(builder, "ndarray")
         return builder.call(
             function, [kind, dimensions, shape, number, none, none, zero, zero, none]
         )
@@ -176,9 +177,7 @@ class Road:
     def _counted(self, pointer: IRValue) -> IRValue:
         """The object, with one reference more."""
         kind = ir.FunctionType(ir.VoidType(), [POINTER])
-        self.builder.call(
-            function_at(self.builder, pyobjects.c_function("Py_IncRef"), kind), [pointer]
-        )
+        self.builder.call(known_function(self.builder, "Py_IncRef", kind), [pointer])
         return pointer
 
     def _same(self, a: IRValue, b: IRValue) -> IRValue:
@@ -193,10 +192,18 @@ def bytes_of(builder: Builder, sizes: Sequence[IRValue]) -> IRValue:
     return total
 
 
-def function_at(builder: Builder, address: int, kind: Any) -> IRValue:
-    """The function of that type at an address."""
-    return builder.inttoptr(i64(address), kind.as_pointer())
+def known(builder: Builder, name: str) -> IRValue:
+    """The address that ``pyobjects.address`` has for a name when the code is loaded."""
+    return builder.ptrtoint(_pointer(builder, name), I64)
 
 
-def _object(value: object) -> IRValue:
-    return i64(id(value)).inttoptr(POINTER)
+def known_function(builder: Builder, name: str, kind: Any) -> IRValue:
+    """The same as a function to call."""
+    return builder.bitcast(_pointer(builder, name), kind.as_pointer())
+
+
+def _pointer(builder: Builder, name: str) -> IRValue:
+    symbols = builder.module.globals
+    if PREFIX + name not in symbols:
+        ir.GlobalVariable(builder.module, ir.IntType(8), PREFIX + name).linkage = "external"
+    return symbols[PREFIX + name]

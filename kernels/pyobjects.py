@@ -44,26 +44,30 @@ class _Method(ctypes.Structure):
     ]
 
 
-def array_type() -> int:
-    """Address of the type of arrays."""
-    return id(np.ndarray)
+def address(name: str) -> int:
+    """Address of what machine code knows by a name.
 
-
-def float32() -> int:
-    """Address of the one object that describes native float32."""
-    return id(np.dtype(np.float32))
-
-
-@cache
-def new_array() -> int:
-    """Address of ``PyArray_New(type, nd, dims, number, strides, data, size, flags, object)``."""
-    table = _numpy_table()
-    return int((ctypes.c_void_p * (NEW_ARRAY + 1)).from_address(table)[NEW_ARRAY] or 0)
-
-
-def c_function(name: str) -> int:
-    """Address of a function of CPython's C API."""
+    "None" and "NotImplemented"; "ndarray", the type of arrays; "float32", the one object that
+    describes it; "new_array",
+    ``PyArray_New(type, nd, dims, number, strides, data, size, flags, object)``; or a function of
+    the C library or of CPython's C API.
+    """
+    if name in OBJECTS:
+        return id(OBJECTS[name])
+    if name == "new_array":
+        return _new_array()
     return int(ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0)
+
+
+UNREADY = NotImplemented
+"""What machine code answers for "not yet" (``sharing``)."""
+
+OBJECTS = {
+    "None": None,
+    "NotImplemented": UNREADY,
+    "ndarray": np.ndarray,
+    "float32": np.dtype(np.float32),
+}
 
 
 @cache
@@ -72,7 +76,7 @@ def readable() -> bool:
     if WORD != 8 or sysconfig.get_config_var("Py_GIL_DISABLED"):
         return False
     try:
-        return bool(new_array()) and all(_as_described(probe) for probe in _probes())
+        return bool(_new_array()) and all(_as_described(probe) for probe in _probes())
     except (AttributeError, ImportError, ValueError):
         return False
 
@@ -91,6 +95,12 @@ def method(name: str, address: int, held: Any) -> Any:
 
 
 _methods: list[_Method] = []
+
+
+@cache
+def _new_array() -> int:
+    table = _numpy_table()
+    return int((ctypes.c_void_p * (NEW_ARRAY + 1)).from_address(table)[NEW_ARRAY] or 0)
 
 
 def _numpy_table() -> int:
@@ -118,11 +128,11 @@ def _as_described(array: Any) -> bool:
     )
     shape = _word(at + SHAPE)
     return (
-        _word(at + TYPE) == array_type()
+        _word(at + TYPE) == address("ndarray")
         and _word(at + DATA) == array.ctypes.data
         and ctypes.c_int.from_address(at + DIMENSIONS).value == array.ndim
         and tuple(_word(shape + WORD * i) for i in range(array.ndim)) == array.shape
-        and _word(at + DESCR) == float32()
+        and _word(at + DESCR) == address("float32")
         and ctypes.c_int.from_address(at + FLAGS).value & (CONTIGUOUS | ALIGNED | WRITEABLE)
         == flags
     )

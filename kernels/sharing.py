@@ -9,13 +9,11 @@ None. So a batch of two tiles takes 1 us more than its tiles, where ctypes and N
 
 from __future__ import annotations
 
-from functools import cache
-
 from llvmlite import ir
 
-from instjit.kernels import batches, pool, pyobjects, workers
-from instjit.kernels.calling import LINE, LINE_READ, WIDE_ROW, array_at, call, compiled
-from instjit.kernels.entry import FORM
+from instjit.kernels import fields
+from instjit.kernels.calling import LINE, LINE_READ, WIDE_ROW, array_at, call
+from instjit.kernels.fields import BATCH, FORM
 from instjit.kernels.pycall import (
     POINTER,
     READ,
@@ -24,29 +22,23 @@ from instjit.kernels.pycall import (
     Road,
     Stretch,
     bytes_of,
-    function_at,
+    known_function,
 )
 from instjit.kernels.simd import I64, Builder, IRValue, i64, loop, smaller
-from instjit.kernels.workers import PoolFields
+from instjit.kernels.workers import SHARE, PoolFields, current_pool
 
-UNREADY = NotImplemented
+UNREADY = "NotImplemented"
 """The answer where the process's pool is missing or lacks threads or scratch."""
 
 PIECES = 64
 """Claims of each thread in a long batch: what a thread that loses its core can hold up is one."""
 
 
-@cache
-def addresses() -> dict[str, int]:
-    """Where "batch" and "wide_row" begin; compiled on the first call."""
-    return compiled("instjit_sharing", {"batch": _write_batch, "wide_row": _write_wide_row})
-
-
 def _write_batch(module: ir.Module, name: str) -> None:
     road = Road(module, name, FORM)
     builder, form, x = road.builder, road.form, road.argument(0)
-    job = builder.alloca(I64, size=len(batches.BATCH))
-    job.align = 8 * workers.LINE
+    job = builder.alloca(I64, size=len(BATCH))
+    job.align = 8 * fields.LINE
     road.require_floats(x, 2, READ)
     road.require_size(x, 1, form.width_in)
     rows = x.size(0)
@@ -65,15 +57,15 @@ def _write_batch(module: ir.Module, name: str) -> None:
     road.require_or_drop(builder.or_(taken, _none(builder, tiled)), out)
     seats = builder.sub(threads, i64(1))
     grain = builder.udiv(units, builder.mul(threads, i64(PIECES)))
-    fields = {
-        "code": i64(batches.code()), "total": units, "grain": builder.add(grain, i64(1)),
+    values = {
+        "code": held.read("batch"), "total": units, "grain": builder.add(grain, i64(1)),
         "claimed": i64(0), "workers": i64(0), "seats": seats,
         "tiled": tiled, "x": x.data, "y": out.data, "rows": rows, "shared": i64(0),
         "start": i64(0), "stop": form.width_out, "scratch": held.read("scratch"),
         "scratch_bytes": form.tile_bytes,
     }  # fmt: skip
-    for place, name in enumerate(batches.BATCH):
-        value = fields[name] if name in fields else getattr(form, name)
+    for place, name in enumerate(BATCH):
+        value = values[name] if name in values else getattr(form, name)
         builder.store(value, builder.gep(job, [i64(place)]))
     waiting = _let_others_run(builder)
     several = builder.and_(taken, builder.not_(_none(builder, seats)))
@@ -87,11 +79,11 @@ def _write_batch(module: ir.Module, name: str) -> None:
 def _do(builder: Builder, held: PoolFields, job: IRValue, several: IRValue) -> None:
     with builder.if_else(several) as (together, single):
         with together:
-            share = function_at(builder, workers.addresses()["share"], workers.SHARE)
+            share = builder.inttoptr(held.read("share"), SHARE.as_pointer())
             builder.call(share, [held.pointer, job])
         with single:
-            alone = ir.FunctionType(ir.VoidType(), [POINTER])
-            builder.call(function_at(builder, workers.addresses()["alone"], alone), [job])
+            kind = ir.FunctionType(ir.VoidType(), [POINTER])
+            builder.call(builder.inttoptr(held.read("alone"), kind.as_pointer()), [job])
 
 
 def _write_wide_row(module: ir.Module, name: str) -> None:
@@ -175,9 +167,8 @@ def _units(
 def _ready_pool(road: Road, threads: IRValue, scratch_bytes: IRValue) -> PoolFields:
     """Go on with the pool of this process where it has the threads and the scratch."""
     builder = road.builder
-    address = builder.load(pool.current_pool(builder))
-    road.require(builder.icmp_unsigned("!=", address, i64(0)), UNREADY)
-    held = PoolFields(builder, builder.inttoptr(address, POINTER))
+    present, held = current_pool(builder, road.form)
+    road.require(present, UNREADY)
     enough = builder.icmp_signed(">=", held.read("count"), builder.sub(threads, i64(1)))
     room = builder.icmp_unsigned(">=", held.read("scratch_bytes"), scratch_bytes)
     road.require(builder.and_(enough, room), UNREADY)
@@ -187,17 +178,19 @@ def _ready_pool(road: Road, threads: IRValue, scratch_bytes: IRValue) -> PoolFie
 def _number(builder: Builder, given: Array) -> IRValue:
     """A Python int as a number of threads; the caller has seen to it that it is one."""
     kind = ir.FunctionType(I64, [POINTER])
-    address = pyobjects.c_function("PyLong_AsLong")
-    return builder.call(function_at(builder, address, kind), [given.pointer])
+    return builder.call(known_function(builder, "PyLong_AsLong", kind), [given.pointer])
 
 
 def _let_others_run(builder: Builder) -> IRValue:
     """Give the interpreter's lock back: 0.1 us, through ctypes 10."""
-    address = pyobjects.c_function("PyEval_SaveThread")
-    return builder.call(function_at(builder, address, ir.FunctionType(POINTER, [])), [])
+    kind = ir.FunctionType(POINTER, [])
+    return builder.call(known_function(builder, "PyEval_SaveThread", kind), [])
 
 
 def _go_on(builder: Builder, waiting: IRValue) -> None:
-    address = pyobjects.c_function("PyEval_RestoreThread")
     kind = ir.FunctionType(ir.VoidType(), [POINTER])
-    builder.call(function_at(builder, address, kind), [waiting])
+    builder.call(known_function(builder, "PyEval_RestoreThread", kind), [waiting])
+
+
+WRITERS = {"batch": _write_batch, "wide_row": _write_wide_row}
+"""Of the functions by their names."""

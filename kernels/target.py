@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from instjit.errors import CompileError, Problem
+from instjit.kernels import cpu
 
 PROBE = """
 define void @probe(ptr %a, ptr %b, ptr %c) {
@@ -67,7 +68,7 @@ LEVELS = {
 
 def detect() -> Level:
     """The best level of the CPU that Numba compiles for (``NUMBA_CPU_NAME`` lowers it)."""
-    return LEVELS[_detected_name(*_cpu())]
+    return LEVELS[_detected_name(*cpu.name_and_features())]
 
 
 def choose(name: str | None) -> Level:
@@ -95,8 +96,8 @@ def choose(name: str | None) -> Level:
 
 def describe() -> dict[str, str]:
     """CPU name as LLVM calls it and the detected level, for ``instjit info``."""
-    cpu, _ = _cpu()
-    return {"cpu": cpu, "level": detect().name}
+    name, _ = cpu.name_and_features()
+    return {"cpu": name, "level": detect().name}
 
 
 @cache
@@ -132,29 +133,19 @@ def fitted(
 
 def assembly_of(text: str) -> str:
     """What LLVM makes of its IR for the CPU that Numba compiles for."""
-    return _assembly(text, *_cpu())
+    return _assembly(text, *cpu.name_and_features())
 
 
 def cpu_features() -> frozenset[str]:
     """Names of the features that Numba compiles for, as LLVM calls them."""
-    _, features = _cpu()
+    _, features = cpu.name_and_features()
     return frozenset(name[1:] for name in features.split(",") if name.startswith("+"))
 
 
-def _cpu() -> tuple[str, str]:
-    import llvmlite.binding as llvm
-    from numba.core import config
-    from numba.core.codegen import get_host_cpu_features
-
-    name = llvm.get_host_cpu_name() if config.CPU_NAME is None else config.CPU_NAME
-    features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
-    return str(name), str(features)
-
-
 @cache
-def _detected_name(cpu: str, features: str) -> str:
+def _detected_name(name: str, features: str) -> str:
     """Read the level off the assembly LLVM makes of a fused multiply-add of 16 floats."""
-    assembly = _assemble(cpu, features)
+    assembly = _assembly(PROBE, name, features)
     if "zmm" in assembly and "vfmadd" in assembly:
         return "avx512"
     if "vfmadd" in assembly:
@@ -162,16 +153,12 @@ def _detected_name(cpu: str, features: str) -> str:
     return "neon" if "fmla" in assembly else "generic"
 
 
-def _assemble(cpu: str, features: str) -> str:
-    return _assembly(PROBE, cpu, features)
-
-
-def _assembly(text: str, cpu: str, features: str) -> str:
+def _assembly(text: str, name: str, features: str) -> str:
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine: Any = llvm.Target.from_default_triple().create_target_machine(
-        cpu=cpu, features=features, opt=2
+        cpu=name, features=features, opt=2
     )
     return str(machine.emit_assembly(llvm.parse_assembly(text)))

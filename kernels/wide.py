@@ -12,6 +12,7 @@ from typing import Any
 from numba.core import types
 from numba.extending import intrinsic
 
+from instjit.kernels.fields import JOB, LINE
 from instjit.kernels.packing import panels
 from instjit.kernels.pycall import POINTER, Fields
 from instjit.kernels.row import RowSchedule
@@ -19,7 +20,7 @@ from instjit.kernels.simd import I64, Builder, IRValue, i64, name_of, shared
 from instjit.kernels.specs import GemmSpec, shape_of
 from instjit.kernels.steps import POINTERS, address_of, place_of
 from instjit.kernels.target import Level
-from instjit.kernels.workers import CODE, JOB, LINE, SHARE, PoolFields
+from instjit.kernels.workers import CODE, SHARE, PoolFields
 
 
 def wide_step(level: Level, spec: GemmSpec) -> Any:

@@ -16,33 +16,13 @@ other, so these operations are sequentially consistent.
 
 from __future__ import annotations
 
-import ctypes
-from functools import cache
 from typing import Any
 
 from llvmlite import ir
 
-from instjit.kernels.calling import compiled
-from instjit.kernels.pycall import POINTER, Fields
+from instjit.kernels.fields import JOB, POOL
+from instjit.kernels.pycall import POINTER, Fields, known_function
 from instjit.kernels.simd import I32, I64, Builder, IRValue, declare, i64
-
-JOB = ("code", "total", "grain", "claimed", "workers", "seats")
-"""The head of a job's fields. ``code``: address of ``f(job, first, last, worker)``, for units first
-.. last. ``claimed`` units start at what is done, ``workers`` that have begun at 0; ``seats``
-are those of workers beside the caller."""
-
-LINE = 8
-POOL = {
-    "ticket": 0, "job": 1, "active": LINE, "sleeping": 2 * LINE,
-    "mutex": 3 * LINE, "condition": 5 * LINE,
-    "busy": 7 * LINE, "count": 7 * LINE + 1, "seats": 7 * LINE + 2, "share": 7 * LINE + 3,
-    "scratch": 7 * LINE + 4, "scratch_bytes": 7 * LINE + 5,
-}  # fmt: skip
-"""Places of a pool's fields. The mutex and the condition are objects of POSIX threads, 128 bytes
-each. ``count``: threads that have been started; ``seats``: those that whoever took the pool wants
-beside itself; ``share``: the address of that function; ``scratch``: memory of whoever took it."""
-
-POOL_WORDS = 8 * LINE
 
 CODE = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, I64])
 """Of a job's ``code``."""
@@ -57,27 +37,6 @@ PATIENCE = 1000
 """Looks at who is still in before the caller offers its core to others."""
 
 VOID = ir.VoidType()
-
-
-@cache
-def addresses() -> dict[str, int]:
-    """Where "alone", "share", "run", "take", "give" and "serve" begin; compiled on the first call.
-
-    ``alone(job)`` and ``share(pool, job)``, for those who have taken the pool, return when a job is
-    done, ``serve(pool)`` never. ``run(pool, job)`` takes the pool, shares and gives it back, or
-    answers 0 where it is taken; ``take(pool)`` alone answers the same, ``give(pool)`` ends it.
-    """
-    writers = {
-        "alone": _write_alone, "share": _write_share, "serve": _write_serve,
-        "run": _write_run, "take": _write_take, "give": _write_give,
-    }  # fmt: skip
-    return compiled("instjit_workers", writers)
-
-
-def posix(name: str) -> int:
-    """Address of a function of the C library."""
-    function = getattr(ctypes.CDLL(None), name)
-    return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
 
 
 class PoolFields:
@@ -122,9 +81,17 @@ class PoolFields:
     def posix(self, function: str, *names: str) -> None:
         """Call a function of POSIX threads on objects of the pool."""
         kind = ir.FunctionType(I32, [POINTER] * len(names))
-        address = self.builder.inttoptr(i64(posix(function)), kind.as_pointer())
+        address = known_function(self.builder, function, kind)
         places = [self.builder.bitcast(self.at(name), POINTER) for name in names]
         self.builder.call(address, places)
+
+
+def current_pool(builder: Builder, form: Fields) -> tuple[IRValue, PoolFields]:
+    """Whether this process has a pool, and the pool, of a kernel's ``FORM``."""
+    cell = builder.inttoptr(form.pool, I64.as_pointer())
+    address = builder.load(cell)
+    found = builder.icmp_unsigned("!=", address, i64(0))
+    return found, PoolFields(builder, builder.inttoptr(address, POINTER))
 
 
 def _write_alone(module: ir.Module, name: str) -> None:
@@ -295,3 +262,13 @@ def _pause(builder: Builder) -> None:
     if triple.startswith(("x86", "amd64", "i686")):
         kind: Any = ir.FunctionType(VOID, [])
         builder.call(declare(builder.module, kind, "llvm.x86.sse2.pause"), [])
+
+
+WRITERS = {
+    "alone": _write_alone, "share": _write_share, "serve": _write_serve,
+    "run": _write_run, "take": _write_take, "give": _write_give,
+}  # fmt: skip
+"""Of the functions by their names. ``alone(job)`` and ``share(pool, job)``, for those who have
+taken the pool, return when a job is done, ``serve(pool)`` never. ``run(pool, job)`` takes the pool,
+shares and gives it back, or answers 0 where it is taken; ``take(pool)`` alone answers the same,
+``give(pool)`` ends it."""

@@ -18,9 +18,10 @@ from tile_steps import EmulatedTiles, assembly_of, counts, ir_of, recorded, run_
 
 import instjit as ij
 from instjit import reference
-from instjit.kernels import amx, build, units
+from instjit.kernels import amx, kept, units
 from instjit.kernels.bf16 import PARTS
 from instjit.kernels.packing import aligned_floats
+from instjit.kernels.recent import Recent
 
 pytestmark = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "AMD64"), reason="LLVM here may lack the x86 target"
@@ -91,7 +92,7 @@ def test_the_code_on_emulated_tiles_has_the_bits_of_the_plain_text(
 def test_a_kernel_on_emulated_tiles_is_within_its_budget(monkeypatch) -> None:
     monkeypatch.setattr(units, "matrix_unit", lambda: "amx")
     monkeypatch.setattr(amx, "Tiles", EmulatedTiles)  # one array: for one thread
-    monkeypatch.setattr(build, "_built", {})
+    monkeypatch.setattr(kept, "_codes", Recent(8))
     model = dense(33, 40, 17)
     rows = np.random.default_rng(0).standard_normal((77, 33), np.float32)
     kernel = ij.compile(model, precision="auto:1e-5", sample=rows, threads=1, level="avx512")

@@ -31,8 +31,8 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MOD
 
 LAYERS = (
     {"errors", "arithmetic", "counted", "features", "progress"}
-    | {"collecting", "replacing", "unlocked"},
-    {"functions", "program", "arrays", "slot_set"},
+    | {"collecting", "replacing", "unlocked", "private_folder"},
+    {"store", "functions", "program", "arrays", "slot_set"},
     {"summation"},
     {"model", "ops", "cost", "lower", "packed_model"},
     {"inputs", "inplace", "graph"},

@@ -54,21 +54,18 @@ class Elementwise:
         places = layout.layout(program, model)
         self.source = emit.emit(program, places, LEVELS[level], "output", [])
         self.k, self.n = layout.bind(program, model, places, LEVELS[level].panel)
-        self.tiles = driver.address_of(build.tiles_function(self.source))
+        self.tiles, row = build.tiles(self.source), build.row(self.source)
         self.lanes = LEVELS[level].lanes
         self.scratch = program.slots * self.lanes
-        code = {
-            "tiles": self.tiles,
-            "row": driver.address_of(build.row_function(self.source)),
-        }
         shape = Shape(arity, count, self.lanes, self.scratch)
-        self.direct = Direct(code, self.k.ctypes.data, self.n.ctypes.data, shape, 0)
+        self.direct = Direct([self.tiles, row], self.k, self.n, shape, 0)
         self.count = count
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         out = np.full((len(rows), self.count), np.nan, np.float32)
         places = (self.k.ctypes.data, self.n.ctypes.data)
-        batch = driver.Batch(self.tiles, rows, out, False, 0, self.count, *places, self.scratch)
+        tiles = self.tiles.addresses["tiles"]
+        batch = driver.Batch(tiles, rows, out, False, 0, self.count, *places, self.scratch)
         driver.run(batch, 0, -(-len(rows) // self.lanes), 2, 64)
         return out
 

@@ -16,8 +16,8 @@ from random_models import random_model
 
 import instjit as ij
 from instjit import launch, reference, threads
-from instjit.kernels import build, entry, gemm_choices, pool, sharing
-from instjit.kernels.calling import compiled
+from instjit.kernels import build, compiling, gemm_choices, objects, pool, sharing
+from instjit.kernels.fields import FORM
 from instjit.kernels.pycall import POINTER, Fields
 from instjit.kernels.simd import I64
 from instjit.kernels.target import LEVELS, detect
@@ -107,7 +107,8 @@ def test_units_are_tiles_and_then_rows(case) -> None:
             builder.store(value, builder.bitcast(form.at(field), I64.as_pointer()))
         builder.ret_void()
 
-    address = compiled("instjit_test_units", {"units": write})["units"]
+    code = objects.loaded(compiling.module("instjit_test_units", {"units": write}))
+    address = code.addresses["units"]
     ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)(held.ctypes.data)
     assert tuple(held[4:]) == wanted
 
@@ -322,7 +323,7 @@ def test_some_rows_are_shared_only_with_threads_that_are_awake_or_worth_waking(
     direct = kernel._direct
     values = {"near": 2, "most": 20, "ended": ended, "granted": granted}
     for name, value in values.items():
-        direct.rows.__self__[entry.FORM.index(name)] = value
+        direct.rows.__self__[FORM.index(name)] = value
     for name, value in {"count": count, "sleeping": asleep, "busy": taken}.items():
         own_pool._put(name, value)
     done = direct.rows(X[:rows], None)
@@ -333,8 +334,8 @@ def test_some_rows_are_shared_only_with_threads_that_are_awake_or_worth_waking(
 def test_the_end_of_a_call_on_the_spot_is_known_to_the_next(own_pool, kernel) -> None:
     memory = kernel._direct.rows.__self__
     for name, value in {"near": 2, "most": 20}.items():
-        memory[entry.FORM.index(name)] = value
-    ended = entry.FORM.index("ended")
+        memory[FORM.index(name)] = value
+    ended = FORM.index("ended")
     assert same_bits(kernel._direct.rows(X[:2], None), WANTED[:2])
     assert memory[ended] == 0
     before = time.monotonic_ns()
@@ -343,7 +344,7 @@ def test_the_end_of_a_call_on_the_spot_is_known_to_the_next(own_pool, kernel) ->
 
 
 def test_a_shared_call_leaves_the_number_of_its_threads(own_pool, kernel) -> None:
-    granted = entry.FORM.index("granted")
+    granted = FORM.index("granted")
     for count in (3, 1, 2):
         assert same_bits(kernel.predict(X, threads=count), WANTED)
         assert kernel._direct.rows.__self__[granted] == count

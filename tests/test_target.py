@@ -10,7 +10,7 @@ from plain_run import form_of, run_tiles, same_bits
 
 import instjit as ij
 from instjit import launch, reference
-from instjit.kernels import target
+from instjit.kernels import cpu, target
 from instjit.kernels.packing import padded
 from instjit.kernels.target import LEVELS, Level, choose, describe, detect, fitted
 from instjit.passes import PASSES
@@ -24,12 +24,12 @@ ASSEMBLY = {
 
 
 @pytest.fixture
-def cpu(monkeypatch):
+def pretended(monkeypatch):
     """Pretend that LLVM makes a level's code for this CPU."""
 
     def pretend(level: str) -> None:
-        monkeypatch.setattr(target, "_cpu", lambda: (f"pretended {level}", ""))
-        monkeypatch.setattr(target, "_assemble", lambda name, features: ASSEMBLY[level])
+        monkeypatch.setattr(cpu, "name_and_features", lambda: (f"pretended {level}", ""))
+        monkeypatch.setattr(target, "_assembly", lambda text, name, features: ASSEMBLY[level])
 
     return pretend
 
@@ -43,8 +43,8 @@ def test_the_level_of_this_cpu_is_known() -> None:
 
 
 @pytest.mark.parametrize("name", ASSEMBLY)
-def test_a_level_is_read_off_what_llvm_makes_of_an_fma(name, cpu) -> None:
-    cpu(name)
+def test_a_level_is_read_off_what_llvm_makes_of_an_fma(name, pretended) -> None:
+    pretended(name)
     assert detect() is LEVELS[name]
 
 
@@ -57,8 +57,8 @@ def test_a_level_is_read_off_what_llvm_makes_of_an_fma(name, cpu) -> None:
         ("generic", {"generic"}),
     ],
 )
-def test_a_cpu_offers_its_level_and_those_below(best, offered, cpu) -> None:
-    cpu(best)
+def test_a_cpu_offers_its_level_and_those_below(best, offered, pretended) -> None:
+    pretended(best)
     for name in offered:
         assert choose(name) is LEVELS[name]
     for name in LEVELS.keys() - offered:
