@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -13,6 +14,11 @@ FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 class NotPrivate(OSError):
     """Somebody else owns it or may write to it, or it is not what it should be."""
+
+
+def is_suspect(error: OSError) -> bool:
+    """Whether an error says that something is not what it should be, or a link to it."""
+    return isinstance(error, NotPrivate) or error.errno in (errno.ELOOP, errno.ENOTDIR)
 
 
 @contextmanager
@@ -52,15 +58,18 @@ def read(folder: int, name: str, most: int, *, using: bool = True) -> bytes:
         There is none, or it has more than ``most`` bytes, or NotPrivate.
     """
     file = os.open(name, os.O_RDONLY | os.O_NONBLOCK | FLAGS, dir_fd=folder)
-    with open(file, "rb") as stream:
+    try:
         state = os.fstat(file)
         _check(state, stat.S_ISREG, name)
         if state.st_size > most:
             raise NotPrivate(f"{name} has {state.st_size} bytes, more than {most}")
-        content = stream.read(most)
+        with open(file, "rb", closefd=False) as stream:
+            content = stream.read(most)
         if using:
             with suppress(OSError):  # on a read-only disk
                 os.utime(file)
+    finally:
+        os.close(file)
     return content
 
 

@@ -69,7 +69,7 @@ class Store:
             with private_folder.opened(self.path, make=False) as folder:
                 packed = private_folder.read(folder, key + SUFFIX, LARGEST)
         except OSError as error:
-            _note_missing(error)
+            _note("not used", error)
             return None
         try:
             return unpacked(key, packed)
@@ -88,8 +88,7 @@ class Store:
                 private_folder.write(folder, key + SUFFIX, temporary, content)
                 self._shrink(folder)
         except OSError as error:
-            level = "warning" if isinstance(error, private_folder.NotPrivate) else "info"
-            getattr(logger(), level)("instjit store: nothing is kept, %s", error)
+            _note("nothing is kept", error)
 
     def entries(self) -> list[Listed]:
         """All entries, last used first, damaged ones with nothing about them.
@@ -175,7 +174,10 @@ def unpacked(key: str, content: bytes) -> Entry:
     if rest[:64] != key.encode():
         raise ValueError("it is that of another key")
     end = 68 + int.from_bytes(rest[64:68], "little")
-    about = json.loads(rest[68:end])
+    try:
+        about = json.loads(rest[68:end])
+    except RecursionError as error:
+        raise ValueError("its header is nested") from error
     if not isinstance(about, dict):
         raise ValueError("its header is no object")
     return Entry(about, rest[end:])
@@ -193,8 +195,9 @@ def _size() -> int:
     return int(text) if text.isascii() and text.isdigit() else SIZE
 
 
-def _note_missing(error: OSError) -> None:
-    if isinstance(error, private_folder.NotPrivate) or error.errno in (errno.ELOOP, errno.ENOTDIR):
-        logger().warning("instjit store: not used, %s", error)
+def _note(what: str, error: OSError) -> None:
+    """A full or read-only disk is nobody's fault; a link where none should be may be an attack."""
+    if private_folder.is_suspect(error):
+        logger().warning("instjit store: %s, %s", what, error)
     elif error.errno != errno.ENOENT:
-        logger().info("instjit store: not used, %s", error)
+        logger().info("instjit store: %s, %s", what, error)

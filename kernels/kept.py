@@ -62,7 +62,7 @@ def _stored(place: store.Store, key: str) -> Code | None:
         return None
     try:
         return objects.loaded(_object_of(entry))
-    except (Unresolved, TypeError, KeyError) as error:
+    except (Unresolved, TypeError, KeyError, AttributeError) as error:
         store.logger().warning(
             "instjit store: entry %s does not fit this process: %r", key[:16], error
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from instjit.commands.text import printable
 from instjit.errors import InputError, Problem
-from instjit.private_folder import NotPrivate
+from instjit.private_folder import is_suspect
 from instjit.store import Listed, Store, current
 
 OFF = "off"
@@ -65,7 +65,7 @@ def _cleared(place: Store) -> tuple[int, int]:
 
 def _check(error: OSError) -> None:
     """No folder means no entries; one that may not be used is the user's business."""
-    if isinstance(error, NotPrivate) or error.errno in (errno.ELOOP, errno.ENOTDIR):
+    if is_suspect(error):
         raise InputError(Problem("Usage", f"the store cannot be used: {error}")) from error
     if error.errno != errno.ENOENT:
         raise error
