@@ -150,6 +150,8 @@ def current() -> Store | None:
         base = os.environ.get("XDG_CACHE_HOME", "")
         if not os.path.isabs(base):
             base = os.path.expanduser("~/.cache")
+            if _foreign(os.path.expanduser("~")):
+                return None
         return Store(os.path.join(base, "instjit"), _size()) if os.path.isabs(base) else None
     if asked in ("", "off"):
         return None
@@ -190,13 +192,27 @@ def logger() -> Logger:
     return logging.getLogger("instjit")
 
 
+def _foreign(home: str) -> bool:
+    """As after ``sudo``: a folder of root's there would shut its owner out."""
+    try:
+        return os.stat(home).st_uid != os.geteuid()
+    except OSError:
+        return False
+
+
 def _size() -> int:
     text = os.environ.get("INSTJIT_STORE_SIZE", "")
     return int(text) if text.isascii() and text.isdigit() else SIZE
 
 
+_told: set[str] = set()
+
+
 def _note(what: str, error: OSError) -> None:
-    """A full or read-only disk is nobody's fault; a link where none should be may be an attack."""
+    """Once: a full disk is nobody's fault, a link where none should be may be worse."""
+    if f"{what} {error}" in _told:
+        return
+    _told.add(f"{what} {error}")
     if private_folder.is_suspect(error):
         logger().warning("instjit store: %s, %s", what, error)
     elif error.errno != errno.ENOENT:

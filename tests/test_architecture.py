@@ -160,6 +160,25 @@ def test_one_cursor_takes_numbers_out_of_the_bytes_of_model_files(name) -> None:
         assert not {"struct", "ctypes", "array"} & modules
 
 
+LATE = {"batches", "calling", "compiling", "constants", "entry", "native", "sharing", "steps"}
+LATE |= {"wide", "workers"}
+
+
+def test_numba_is_loaded_late() -> None:
+    """A process that finds its kernels in the store needs none of these modules."""
+    late = {f"instjit.kernels.{name}" for name in LATE}
+    for name, tree in TREES.items():
+        if name in late or home(name) == "gpu":
+            continue
+        at_once = ast.Module([node for node in tree.body if top(node)], [])
+        assert not imported(at_once) & late, name
+        assert "numba" not in {ast.unparse(node).split()[1].split(".")[0] for node in at_once.body}
+
+
+def top(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Import | ast.ImportFrom)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_has_400_lines_at_most(name) -> None:
     assert len(MODULES[name].read_text(encoding="utf-8").splitlines()) <= 400

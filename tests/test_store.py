@@ -19,7 +19,8 @@ ENTRY = Entry({"form": "tiles", "structure": "0" * 16}, bytes(range(256)) * 3)
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Store:
+def place(tmp_path: Path, monkeypatch) -> Store:
+    monkeypatch.setattr(store, "_told", set())
     return Store(str(tmp_path / "above" / "store"))
 
 
@@ -299,6 +300,22 @@ def test_the_environment_says_where(monkeypatch, asked, cache, home, wanted) -> 
             monkeypatch.setenv(name, value)
     found = store.current()
     assert (found and found.path) == wanted
+
+
+def test_root_makes_no_store_in_the_home_of_another(monkeypatch, tmp_path) -> None:
+    for name in ("INSTJIT_STORE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert store.current() == Store(f"{tmp_path}/.cache/instjit")
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    assert store.current() is None
+
+
+def test_the_same_trouble_is_told_once(place: Store, kept: Path, caplog) -> None:
+    kept.parent.chmod(0o777)
+    for _ in range(3):
+        assert place.load(KEY) is None
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize(("text", "size"), [("1000", 1000), ("", store.SIZE), ("1e3", store.SIZE)])
