@@ -34,11 +34,10 @@ class Kernel(Portable, Streaming):
 
     Immutable, and safe to call from several threads at once. Kernels are equal when their models
     and options are; a pickle holds these alone, and what opens it compiles for its own CPU, once in
-    a process, at the first call. Results are float32 and depend on the
-    row alone: the same bits for any batch size, place in the batch and number of threads, in
-    ``predict`` and in ``row``. With a ``precision`` other than "float32" that holds for ``predict``
-    and ``run_buffer`` on one kind of machine (AMX and avx512_bf16 add in different orders), while
-    ``row``, ``single`` and ``inline`` are float32.
+    a process, at the first call. Results are float32 and depend on the row alone: the same bits for
+    any batch size, place in the batch and number of threads, in ``predict`` and in ``row``. With
+    another ``precision`` that holds for ``predict`` and ``run_buffer`` on one kind of machine (AMX
+    and avx512_bf16 add in different orders); ``row``, ``single`` and ``inline`` are float32.
 
     Attributes
     ----------
@@ -346,10 +345,8 @@ class Kernel(Portable, Streaming):
         self._variant("output").warm()
         self._prepare_direct()
         for form in forms:
-            if form == "slots":
-                self._variant("slots").warm()
-            elif form == "buffer":
-                self._variant("buffer").warm()
+            if form in ("slots", "buffer"):
+                self._variant("slots" if form == "slots" else "buffer").warm()
             elif form == "row":
                 self._prepare_row()
             else:

@@ -6,6 +6,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -51,13 +52,17 @@ class Pool:
         return bool(_function("run", 2)(self.address, job))
 
     def prepare(self, threads: int, scratch_bytes: int = 0) -> None:
-        """Start what is missing of ``threads - 1`` workers; make room for scratch unless in use."""
+        """Start what is missing of ``threads - 1`` workers; make room for scratch unless in use.
+
+        Where the system refuses a thread, or Python at its end, the others do.
+        """
         if self.count >= threads - 1 and self._get("scratch_bytes") >= scratch_bytes:
             return
         with self._starting:
-            while self.count < threads - 1:
-                self._start()
-                self._put("count", self.count + 1)
+            with suppress(RuntimeError):
+                while self.count < threads - 1:
+                    self._start()
+                    self._put("count", self.count + 1)
             if self._get("scratch_bytes") < scratch_bytes and _function("take", 1)(self.address):
                 self._scratch, address = aligned_bytes(scratch_bytes)
                 self._put("scratch", address)
@@ -93,6 +98,8 @@ def alone(job: int) -> None:
 
 def pool() -> Pool:
     """The pool of this process."""
+    if _pools:  # without the lock, which a signal may find held by the code that it interrupts
+        return _pools[0]
     with _making:
         if not _pools:
             _pools.append(Pool())

@@ -53,10 +53,10 @@ def use(kernel: ij.Kernel) -> dict[str, Any]:
 
 
 def compilations() -> int:
-    """How many batch functions this process has made."""
-    from instjit.kernels import build
+    """How many batch functions this process has made and still has."""
+    from instjit.kernels import kept
 
-    return sum(form == "tiles" for _, form in build._built)
+    return sum(form == "tiles" for _, form in list(kept._codes._alive))
 
 
 def pooled(method: str, kernel: ij.Kernel) -> list[dict[str, Any]]:

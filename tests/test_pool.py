@@ -138,3 +138,12 @@ def test_a_process_ends_while_workers_sleep_and_numbas_threads_were_never_starte
 def test_threads_of_the_pool_have_names(kernel, own) -> None:
     assert run(kernel, 3)
     assert {"instjit-0", "instjit-1"} <= {each.name for each in threading.enumerate()}
+
+
+def test_a_thread_that_the_system_refuses_is_done_without(own_pool, kernel, monkeypatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert run(kernel, 4)
+    assert own_pool.count == 0
