@@ -24,7 +24,7 @@ from instjit import launch
 from instjit.arithmetic import NumpyArithmetic
 from instjit.functions import FUNCTIONS
 from instjit.kernels import build, driver, emit, layout
-from instjit.kernels.direct import Direct, Shape
+from instjit.kernels.direct import Direct, Reach, Shape
 from instjit.kernels.target import LEVELS, detect
 from instjit.program import Column, Map, Program, Read, View, call
 
@@ -58,7 +58,7 @@ class Elementwise:
         self.lanes = LEVELS[level].lanes
         self.scratch = program.slots * self.lanes
         shape = Shape(arity, count, self.lanes, self.scratch)
-        self.direct = Direct([self.tiles, row], self.k, self.n, shape, 0)
+        self.direct = Direct([self.tiles, row], self.k, self.n, shape, Reach())
         self.count = count
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
