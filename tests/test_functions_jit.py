@@ -211,12 +211,15 @@ def test_all_arguments_are_within_the_bounds(name, record_property) -> None:
 
 
 @pytest.mark.exhaustive
-def test_softmax_exp_is_within_its_bounds_for_all_arguments() -> None:
+def test_softmax_exp_is_within_its_bounds_for_all_arguments(record_property) -> None:
     function = Elementwise(["softmax_exp"], detect().name)
+    worst = np.zeros(2)
     for x in everything():
-        absolute, relative = softmax_exp_error(lambda x: function(x[:, None])[:, 0], x)
-        assert absolute <= SOFTMAX_EXP_BOUNDS[0], f"from {x[0]!r}"
-        assert relative <= SOFTMAX_EXP_BOUNDS[1], f"from {x[0]!r}"
+        errors = softmax_exp_error(lambda x: function(x[:, None])[:, 0], x)
+        worst = np.maximum(worst, errors)
+    record_property("worst", worst.tolist())
+    print(f"softmax_exp: {worst[0]:.4g} of the largest, {worst[1]:.4g} of itself")
+    assert (worst <= SOFTMAX_EXP_BOUNDS).all()
 
 
 @pytest.mark.exhaustive
