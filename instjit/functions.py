@@ -215,7 +215,7 @@ def softmax_exp(m: Arithmetic[F, I, B], x: F) -> F:
     """e^x for x <= 0; 0 where x is below -87.68. A NaN stays, the rest above 0 has no meaning.
 
     What softmax takes of a number less the largest: the relative error grows to 4e-7 at the lower
-    end, because ln 2 is one float32 number here, but that is below 1.2e-7 of the largest, which is 1.
+    end, because ln 2 is one float32 number here, but that is below 1.2e-7 of the largest, 1.
     """
     # -88 / ln 2 rounds to n = -127, whose factor is +0; for all others 2^n is normal.
     x = _at_least(m, x, -88.0)

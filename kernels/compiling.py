@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from llvmlite import ir
-from llvmlite.binding import ffi
+from llvmlite.binding import ffi, get_process_triple
 from numba.core import event
 from numba.core.codegen import AOTCPUCodegen
 from numba.core.compiler import Flags, compile_extra
@@ -78,11 +78,21 @@ def _context() -> Any:
 
 
 class _Codegen(AOTCPUCodegen):  # type: ignore[misc]
-    """Code for this CPU, position-independent, in no engine."""
+    """Code for this CPU, in no engine, that reaches its constants wherever they are loaded.
+
+    In a large process LLVM may load the sections of an object more than 2 GB apart, where offsets
+    of 32 bits would point elsewhere; hence the code model of Numba's own engine.
+    """
 
     def __init__(self) -> None:
         name, self._features = cpu.name_and_features()
         super().__init__("instjit", cpu_name=name)
+
+    def _customize_tm_options(self, options: dict[str, Any]) -> None:
+        super()._customize_tm_options(options)
+        options.update(codemodel="jitdefault", jit=True)
+        if get_process_triple().startswith("x86"):
+            options["reloc"] = "static"
 
     def _customize_tm_features(self) -> str:
         return self._features
