@@ -176,14 +176,16 @@ class Kernel(Portable, Streaming):
             direct = self._direct or self._prepare_direct()
             done: FloatArray | None = direct.rows(X, out)
             if done is None:
-                done = direct.batch(X, out, thread_count.granted(usable or self._threads))
+                limit = thread_count.granted(usable or self._threads)
+                limit = limit if usable is None else -limit  # of this call alone
+                done = direct.batch(X, out, limit)
             if done is not None:
                 return done
         usable = usable or self._threads
         start, stop = (0, self.output_size) if slots is None else checked_slots(self.model, slots)
         rows = X if is_rows(X, self.input_size) else as_rows(self.model, X)
         result = output(out, (len(rows), stop - start))
-        if slots is None and rows is not X and self._straight(rows, result, usable):
+        if slots is None and rows is not X and self._straight(rows, result, limit):
             return result
         form = self._variant("output" if slots is None else "slots")
         launch.run_batch(form, rows, result, start, stop, usable)
@@ -353,12 +355,11 @@ class Kernel(Portable, Streaming):
                 sentence = f'warm takes "row", "slots" or "buffer", not {form!r}'
                 raise InputError(Problem("UnknownForm", sentence, fields={"form": form}))
 
-    def _straight(self, rows: FloatArray, result: FloatArray, usable: int | None) -> bool:
+    def _straight(self, rows: FloatArray, result: FloatArray, limit: int) -> bool:
         """Whether machine code has taken rows that were converted."""
         direct = self._direct or self._prepare_direct()
-        if direct.rows(rows, result) is not None:
-            return True
-        return direct.batch(rows, result, thread_count.granted(usable)) is not None
+        taken = direct.rows(rows, result) is not None
+        return taken or direct.batch(rows, result, limit) is not None
 
     def _variant(self, variant: Variant) -> Compiled:
         known = self._variants.get(variant)

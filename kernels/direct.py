@@ -115,8 +115,11 @@ class Direct:
             self.row = pyobjects.method("row", calls["row"], memory)
 
     def batch(self, X: Any, out: Any, threads: int) -> Any:
-        """``rows`` shared among so many threads at most."""
-        return _with_pool(self._batch, X, out, threads, threads * self._tile_bytes)
+        """``rows`` shared among so many threads at most.
+
+        ``rows`` remembers the number, unless it is below 0: then it is for this call alone.
+        """
+        return _with_pool(self._batch, X, out, threads, abs(threads) * self._tile_bytes)
 
     def wide_row(self, x: Any, out: Any, threads: int) -> Any:
         """``row`` whose wide products so many threads share at most."""
@@ -129,7 +132,7 @@ def _with_pool(call: Shared | None, x: Any, out: Any, threads: int, scratch_byte
         return None
     done = call(x, out, threads)
     if done is pyobjects.UNREADY:
-        pool.pool().prepare(threads, scratch_bytes)
+        pool.pool().prepare(abs(threads), scratch_bytes)
         done = call(x, out, threads)
     return None if done is pyobjects.UNREADY else done
 

@@ -43,8 +43,11 @@ def _write_batch(module: ir.Module, name: str) -> None:
     road.require_size(x, 1, form.width_in)
     rows = x.size(0)
     road.require(builder.icmp_unsigned("<", builder.sub(rows, i64(1)), form.longest))
-    allowed = _number(builder, road.argument(2))
-    builder.store(allowed, form.at("granted"))
+    number = _number(builder, road.argument(2))
+    usual = builder.icmp_signed(">", number, i64(0))
+    allowed = builder.select(usual, number, builder.neg(number))
+    with builder.if_then(usual):
+        builder.store(number, form.at("granted"))
     units, tiled = _units(builder, form, rows, allowed)
     threads = smaller(builder, allowed, units)
     held = _ready_pool(road, threads, builder.mul(threads, form.tile_bytes))

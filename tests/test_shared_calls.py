@@ -343,11 +343,17 @@ def test_the_end_of_a_call_on_the_spot_is_known_to_the_next(own_pool, kernel) ->
     assert before <= memory[ended] <= time.monotonic_ns()
 
 
-def test_a_shared_call_leaves_the_number_of_its_threads(own_pool, kernel) -> None:
+def test_calls_remember_how_many_threads_they_may_use_but_not_what_one_call_asked_for(
+    own_pool, kernel, monkeypatch
+) -> None:
     granted = FORM.index("granted")
     for count in (3, 1, 2):
-        assert same_bits(kernel.predict(X, threads=count), WANTED)
+        monkeypatch.setattr(threads, "available", lambda count=count: count)
+        assert same_bits(kernel.predict(X), WANTED)
         assert kernel._direct.rows.__self__[granted] == count
+        for asked in (1, 2, 5):
+            assert same_bits(kernel.predict(X, threads=asked), WANTED)
+            assert kernel._direct.rows.__self__[granted] == count
 
 
 @pytest.mark.parametrize("width", [48, 100_000])
