@@ -20,8 +20,9 @@ PARALLEL_SECONDS = 100e-6
 """Work on one thread for which threads are woken, rough as ``row_seconds`` are: until one is there
 25 to 100 us have passed."""
 
-NEAR_SECONDS = 20e-6
-"""Work that is shared with threads that are awake: getting there takes 3 us."""
+NEAR_SECONDS = 60e-6
+"""Work that is shared with threads that are awake: getting there takes 3 us. Where another tenant
+has the second core, sharing 26 us (40-300-32-2, 64 rows) took 55 to 80, to gain 8 at best."""
 
 LONG_SECONDS = 2e-3
 """Work above which batches are run from here, in sections: 20 us of Python are 1 % of it."""
