@@ -27,19 +27,16 @@ from collections.abc import Iterable, Sequence
 from instjit.kernels.borrowed import borrowed
 from instjit.kernels.gemm_choices import fetches, wide_gemms
 from instjit.kernels.layout import Layout
-from instjit.kernels.located import Located, Node, Number, Place, Total, text_of
+from instjit.kernels.located import text_of
+from instjit.kernels.locating import comment_of, located, slot_of
 from instjit.kernels.pairing import Plan
 from instjit.kernels.source import Source
 from instjit.kernels.target import Level
 from instjit.lower import Variant
 from instjit.program import (
-    Accumulator,
-    Call,
     Column,
-    Constant,
     Expression,
     Gemm,
-    Literal,
     Lookup,
     Map,
     Program,
@@ -123,7 +120,7 @@ class _Writer:
         for number, step in enumerate(self.program.steps):
             if step.origin != shown:
                 shown = step.origin
-                yield self._comment(step)
+                yield f"# {comment_of(step, self.kinds)}"
             if number in self.products and isinstance(step, Gemm):
                 yield from self._product(number, step)
             else:
@@ -143,11 +140,6 @@ class _Writer:
         yield f"give_part = part_out(width={self.program.width_out}, columns={given})"
         if self._on_stack:
             yield f"row_scratch = stack({max(1, self.program.slots)})"
-
-    def _comment(self, step: Step) -> str:
-        if not step.origin:
-            return "# slots that are read before anything wrote them"
-        return "# " + ", ".join(f"{number}: {self.kinds[number]}" for number in step.origin)
 
     def _ahead(self, number: int) -> str:
         return f", ahead={self.ahead[number]}" if number in self.ahead else ""
@@ -214,30 +206,10 @@ class _Writer:
         )
 
     def _at(self, view: View) -> int:
-        return self._base(view.region) + view.start
-
-    def _base(self, region: int) -> int:
-        """Where a region begins: its slot, or the column of the row that it is."""
-        return self.borrowed.get(region, self.program.offsets[region])
+        return slot_of(self.program, view, self.borrowed)
 
     def _value(self, value: Expression) -> str:
-        return text_of(self._located(value))
-
-    def _located(self, value: Expression) -> Located:
-        if isinstance(value, Call):
-            return Node(
-                value.function, tuple(self._located(argument) for argument in value.arguments)
-            )
-        if isinstance(value, Literal):
-            return Number(value.value)
-        if isinstance(value, Accumulator):
-            return Total()
-        if isinstance(value, Constant):
-            return Place("k", self.places.vectors[value.vector] + value.start, value.index.kind)
-        area = "x" if value.region in self.borrowed else "s"
-        at = self._base(value.region) + value.start
-        listed = self.places.lists[value.index.slots] if value.index.kind == "gather" else 0
-        return Place(area, at, value.index.kind, value.index.every, listed)
+        return text_of(located(self.program, self.places, value, self.borrowed))
 
     def _columns(self, columns: Sequence[Column]) -> str:
         runs = "".join(
