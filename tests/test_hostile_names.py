@@ -6,6 +6,7 @@ import random
 
 import orjson
 import pytest
+from c99_run import source_of as c99_source
 from rnn0_files import BENCHMARK, Blob, container, network
 
 import instjit as ij
@@ -82,7 +83,8 @@ def text(**fields) -> bytes:
 
 def sources(content: bytes) -> list[str]:
     model = ij.load(content)
-    return [source_text(model, level) for level in LEVELS]
+    texts = [source_text(model, level) for level in LEVELS]
+    return [*texts, c99_source(model, "generic")[1].text]
 
 
 PLAIN = sources(text())
