@@ -9,11 +9,14 @@ The text defines two functions, of a kernel called NAME at a level called LEVEL:
 ``x`` and ``y`` are row-major float32; tiles first .. last - 1 of a batch have ``lanes`` rows each,
 the last one the last rows of the batch. ``k`` and ``n`` are the constants as ``layout.bind`` packs
 them for the level, ``s`` is scratch of ``slots * lanes`` floats, or of ``slots`` for a row, with
-anything in it. There is no state and no allocation; the stack holds the sums of one block, at most
-``stack_floats``. Steps are loops over rows, so the text's length does not depend on any width.
+anything in it. ``k`` is read to the end of the array that ``bind`` gives, padding included. There
+is no state and no allocation. The stack holds the sums of one block: up to 1 KB where a tile has 8
+rows, 4 KB where it has 32. Steps are loops, so the text's length does not depend on any width.
 
 The bits are those of the other kernels with any C99 compiler that follows IEEE 754: contraction is
-off (``-ffp-contract=off``), ``fmaf`` comes from the hardware or from libm.
+off (``-ffp-contract=off``), ``fmaf`` comes from the hardware or from libm, subnormal numbers are
+not flushed. GCC 12 makes of the text for level avx2, with -O3 and the flags of a CPU with AVX-512,
+code that takes 2 to 7 % longer than our own.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ from instjit.kernels.c99_steps import (
     map_lines,
     reduce_lines,
 )
-from instjit.kernels.c99_sums import Carry, Product, ProductWriter
+from instjit.kernels.c99_sums import Carry, ProductWriter
 from instjit.kernels.c99_values import (
     VECTOR_TEXT,
     Form,
@@ -47,8 +50,20 @@ from instjit.kernels.c99_values import (
 from instjit.kernels.layout import Layout
 from instjit.kernels.located import Located
 from instjit.kernels.locating import comment_of, located, slot_of
+from instjit.kernels.specs import GemmSpec
 from instjit.kernels.target import Level
-from instjit.program import Column, Expression, Gemm, Lookup, Map, Program, Reduce, Step, value_of
+from instjit.program import (
+    Column,
+    Expression,
+    Gemm,
+    Lookup,
+    Map,
+    Program,
+    Reduce,
+    Step,
+    chains,
+    value_of,
+)
 
 PARAMETERS = {
     "s": "float *restrict s",
@@ -167,9 +182,11 @@ class _Writer:
     def _lines(self, form: Form, step: Step, directory: int) -> Lines:
         target = slot_of(self.program, step.target)
         if isinstance(step, Gemm):
-            product = Product(
-                step.target.count,
-                step.source.count,
+            outputs, depth = step.target.count, step.source.count
+            product = GemmSpec(
+                outputs,
+                depth,
+                chains(outputs, depth),
                 slot_of(self.program, step.source),
                 target,
                 self.places.blocks[step.weights],

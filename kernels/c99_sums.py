@@ -22,31 +22,13 @@ from instjit.kernels.c99_values import (
     times,
     vector_loop,
 )
-from instjit.kernels.located import Located
 from instjit.kernels.packing import narrow, padded, panels
-from instjit.program import chains
+from instjit.kernels.specs import GemmSpec
 
 SUMS = 8
 """Sums of each row of a tile that are carried on side by side: two fma a cycle of latency 4 keep
 eight vectors busy. A block may go 4 outputs past its panel, whose width is a multiple of 4; what is
 there in ``k`` is not used."""
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """A Gemm, located: slots, and a place in ``k``."""
-
-    outputs: int
-    depth: int
-    source: int
-    target: int
-    weights: int
-    value: Located
-
-    @property
-    def chains(self) -> int:
-        """Interleaved fma chains of an output."""
-        return chains(self.outputs, self.depth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +104,7 @@ class ProductWriter:
         The functions that it calls, by name.
     """
 
-    def __init__(self, form: Form, product: Product, panel: int) -> None:
+    def __init__(self, form: Form, product: GemmSpec, panel: int) -> None:
         self.form = form
         self.product = product
         self.panel = panel
