@@ -17,7 +17,6 @@ from instjit.program import (
     View,
 )
 
-
 SCRATCH: Mapping[int, int] = {}
 """No region is borrowed: all lie in scratch."""
 

@@ -127,7 +127,7 @@ def _part(schedule: Schedule, spec: ColumnsSpec, *, storing: bool) -> Any:
                 context, builder, signature.args[0], held, row, builder.sub(stop, start)
             )
             s = address_of(context, builder, signature.args[5], args[5], FLOATS)
-            function = _part_function(builder.module, schedule.lanes, storing)
+            function = part_function(builder.module, schedule.lanes, storing)
             for column, slot, columns in spec.columns:
                 place = place_of(builder, {"s": s}, schedule.lanes, "s", slot)
                 run = [i64(column), i64(column + columns)]
@@ -139,7 +139,7 @@ def _part(schedule: Schedule, spec: ColumnsSpec, *, storing: bool) -> Any:
     return move
 
 
-def _part_function(module: Any, lanes: int, storing: bool) -> Any:
+def part_function(module: Any, lanes: int, storing: bool) -> Any:
     """The LLVM function of one run of columns, for all runs: a flat buffer may hold hundreds."""
     name = f"instjit_part_{'store' if storing else 'load'}_{lanes}"
 

@@ -144,8 +144,11 @@ def cpu_features() -> frozenset[str]:
 
 @cache
 def _detected_name(name: str, features: str) -> str:
-    """Read the level off the assembly LLVM makes of a fused multiply-add of 16 floats."""
-    assembly = _assembly(PROBE, name, features)
+    return level_name(_assembly(PROBE, name, features))
+
+
+def level_name(assembly: str) -> str:
+    """Read the level off the assembly LLVM makes of ``PROBE``."""
     if "zmm" in assembly and "vfmadd" in assembly:
         return "avx512"
     if "vfmadd" in assembly:
