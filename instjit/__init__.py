@@ -16,6 +16,8 @@
     instjit.validate(net)                     # () or every problem at once
     instjit.save(net, "net.json")             # or .rmd1, .rnn: the suffix tells the format
     instjit.convert("net.json", "net.rmd1")   # the same bits of output, or no file
+    instjit.build("net.json", "libnet.so")    # a C library and its header
+    instjit.load_library("libnet.so")         # called like a kernel, without Numba
 """
 
 from __future__ import annotations
@@ -47,6 +49,10 @@ if TYPE_CHECKING:
     from instjit.graph import Graph as Graph
     from instjit.graph import graph as graph
     from instjit.kernel import Kernel as Kernel
+    from instjit.library.build import build as build
+    from instjit.library.generic import build_generic as build_generic
+    from instjit.library.loader import LibraryKernel as LibraryKernel
+    from instjit.library.loader import load_library as load_library
     from instjit.load import load as load
     from instjit.load import save as save
     from instjit.model import Buffer as Buffer
@@ -85,6 +91,9 @@ _HOMES = {
     "graph": "Graph graph",
     "kernel": "Kernel",
     "formats.limits": "Limits",
+    "library.build": "build",
+    "library.generic": "build_generic",
+    "library.loader": "LibraryKernel load_library",
     "load": "load save",
     "model": "Buffer LookupTable Model ValidationData",
     "ops": (

@@ -15,6 +15,7 @@ VERBS = {
     "validate": "every problem of a model, then its embedded validation rows",
     "dump": "the generated source, LLVM IR, assembly or PTX",
     "run": "rows from .npy, .npz, .csv or a stream through the kernel",
+    "build": "a C library of a model, or its parts",
     "convert": "a model file into another format, proven to give the same bits",
     "store": "the compiled kernels on disk: list, clear, path",
     "info": "instruction-set level, threads, versions",

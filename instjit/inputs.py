@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from instjit.arithmetic import FloatArray
 from instjit.counted import whole
 from instjit.errors import InputError, Problem
-from instjit.model import Model
+from instjit.model import Buffer, Model
 
 SHOWN_NAMES = 8
 
@@ -20,7 +20,23 @@ _NO_NUMBERS = (str, bytes, complex, np.complexfloating, np.datetime64, np.timede
 _NOTHING = object()
 
 
-def as_rows(model: Model, rows: Any) -> FloatArray:
+class Columns(Protocol):
+    """What a model says of its rows."""
+
+    @property
+    def input_size(self) -> int:
+        """Columns."""
+
+    @property
+    def features(self) -> Sequence[str] | None:
+        """Their names."""
+
+    @property
+    def buffers(self) -> Sequence[Buffer]:
+        """The leading ones hold the input."""
+
+
+def as_rows(model: Columns, rows: Any) -> FloatArray:
     """(rows, input_size) float32, C-contiguous; no copy where ``rows`` is that already.
 
     Parameters
@@ -54,7 +70,7 @@ def as_rows(model: Model, rows: Any) -> FloatArray:
     return array
 
 
-def as_line(model: Model, x: Any) -> FloatArray:
+def as_line(model: Columns, x: Any) -> FloatArray:
     """(input_size,) float32, C-contiguous, for one row.
 
     Raises
@@ -75,7 +91,7 @@ def as_line(model: Model, x: Any) -> FloatArray:
     return array
 
 
-def columns(model: Model, arrays: Sequence[Any]) -> FloatArray:
+def columns(model: Columns, arrays: Sequence[Any]) -> FloatArray:
     """Arrays for the leading buffers, in order, side by side: (rows, input_size) float32.
 
     Raises
@@ -99,7 +115,7 @@ def columns(model: Model, arrays: Sequence[Any]) -> FloatArray:
     return np.concatenate(parts, axis=1)
 
 
-def wrong_width(model: Model, width: int, name: str = "X") -> InputError:
+def wrong_width(model: Columns, width: int, name: str = "X") -> InputError:
     """The error for rows of another width than the model takes."""
     names = model.features or ()
     shown = ", ".join(names[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")
@@ -130,7 +146,7 @@ def checked_slots(model: Model, slots: tuple[int, int]) -> tuple[int, int]:
     return start, stop
 
 
-def _input_buffers(model: Model) -> list[int]:
+def _input_buffers(model: Columns) -> list[int]:
     sizes, total = [], 0
     for buffer in model.buffers:
         if total == model.input_size:

@@ -18,8 +18,9 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 from instjit.kernels import cpu
+from instjit.kernels.elf import undefined
 from instjit.kernels.forking import COMPILING
-from instjit.kernels.objects import ObjectCode, undefined
+from instjit.kernels.objects import ObjectCode
 
 Writer: TypeAlias = Callable[[ir.Module, str], None]
 

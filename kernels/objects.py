@@ -6,8 +6,7 @@ Only llvmlite is needed here: a process that finds its kernels in the store neve
 from __future__ import annotations
 
 import ctypes
-import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,31 +93,3 @@ def lasting(code: ObjectCode) -> bool:
         return False
     library = ctypes.CDLL(None)
     return all(symbol.startswith(PREFIX) or hasattr(library, symbol) for symbol in code.needs)
-
-
-SECTION = struct.Struct("<IIQQQQIIQQ")
-SYMBOL = struct.Struct("<IBBHQQ")
-SYMBOL_TABLE = 2
-
-
-def undefined(content: bytes) -> tuple[str, ...] | None:
-    """Names that a 64-bit ELF object leaves open, None for any other kind of file."""
-    if content[:6] != b"\x7fELF\x02\x01":
-        return None
-    (start,) = struct.unpack_from("<Q", content, 0x28)
-    (size, count) = struct.unpack_from("<HH", content, 0x3A)
-    sections = [SECTION.unpack_from(content, start + size * number) for number in range(count)]
-    found: dict[str, None] = {}
-    for section in sections:
-        if section[1] == SYMBOL_TABLE:
-            names = sections[section[6]][4]
-            found.update(dict.fromkeys(_undefined(content, section, names)))
-    return tuple(sorted(found))
-
-
-def _undefined(content: bytes, section: tuple[int, ...], names: int) -> Iterator[str]:
-    for at in range(section[4], section[4] + section[5], SYMBOL.size):
-        name, _, _, where, _, _ = SYMBOL.unpack_from(content, at)
-        if name and where == 0:
-            begin = names + name
-            yield content[begin : content.index(b"\0", begin)].decode()

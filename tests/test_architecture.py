@@ -42,6 +42,7 @@ LAYERS = (
     {"load", "compose", "population", "retrained", "convert", "portable"},
     {"kernels", "gpu", "threads"},
     {"variant"},
+    {"library"},
     {"launch"},
     {"kernel"},
     {"budget"},
@@ -160,8 +161,8 @@ def test_one_cursor_takes_numbers_out_of_the_bytes_of_model_files(name) -> None:
         assert not {"struct", "ctypes", "array"} & modules
 
 
-LATE = {"batches", "calling", "compiling", "constants", "entry", "native", "sharing", "steps"}
-LATE |= {"wide", "workers"}
+LATE = {"batches", "calling", "compiling", "constants", "entry", "native", "range_functions"}
+LATE |= {"sharing", "steps", "wide", "workers"}
 
 
 def test_numba_is_loaded_late() -> None:

@@ -1,0 +1,196 @@
+"""The generic library: any RMD1 bytes, with the bits of a kernel of the same file."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import libraries
+import numpy as np
+import pytest
+from libraries import COMPILER, CPUS, folder
+from nets import DOTS, dense, rows_for
+from plain_run import same_bits
+from test_library_c import compiled, outputs
+
+import instjit as ij
+from instjit.errors import FormatError, InputError
+from instjit.formats import rmd1
+from instjit.formats.limits import Limits
+from instjit.kernels.machine_code import cpus_of
+from instjit.library.generic import build_generic, sources, symbol
+from instjit.library.texts import header
+
+pytestmark = libraries.needs_compiler
+
+WIDTHS = {
+    "one": (1, 1),
+    "chains": (70, 16, 64, 48, 4, 3),
+    "narrow": (20, 64, 32, 1),
+    "panels": (5, 63, 64, 65, 129, 33),
+    "deep": (7,) * 40,
+    "wide": (250, 300, 200),
+    **{f"{outputs} of {depth}": (depth, outputs) for outputs, depth in DOTS},
+}
+ACTIVATIONS = ("RELU", "SIGMOID", "TANH", None)
+
+
+@cache
+def library() -> Path:
+    path = folder() / "generic" / "libinstjit.so"
+    path.parent.mkdir()
+    build_generic(path, cpu=CPUS)
+    return path
+
+
+def models() -> list[tuple[str, ij.Model]]:
+    return [
+        (name, dense(*widths, activation=ACTIVATIONS[k % 3], last=ACTIVATIONS[(k + 1) % 4]))
+        for k, (name, widths) in enumerate(WIDTHS.items())
+    ]
+
+
+@pytest.mark.parametrize(("name", "model"), models(), ids=list(WIDTHS))
+def test_the_bits_are_those_of_a_kernel(name, model) -> None:
+    rows = rows_for(model, 70)
+    wanted = ij.reference.run(model, rows)
+    for cpu in CPUS:
+        loaded = ij.load_library(library(), rmd1.encode(model), cpu=cpu)
+        for count in (1, 5, 8, 15, 16, 17, 33, 70):
+            assert same_bits(loaded.predict(rows[:count]), wanted[:count]), (cpu, count)
+        for number in range(0, 70, 9):
+            assert same_bits(loaded.row(rows[number]), wanted[number]), cpu
+
+
+def test_float64_gaps_and_shared_ranges_are_read_as_by_load() -> None:
+    layers = [
+        rmd1.Layer(3, 4, 5, 2, rmd1.DenseActivation.TANH),
+        rmd1.Layer(4, 3, 5, 0, rmd1.DenseActivation.SIGMOID),
+    ]
+    rng = np.random.default_rng(4)
+    for dtype in ("float32", "float64"):
+        content = rmd1.pack_dense(
+            rmd1.Dense.of(layers, rng.normal(size=20) * 1e20, rng.normal(size=8), dtype)
+        )
+        rows = rng.normal(size=(9, 3)).astype(np.float32)
+        wanted = ij.reference.run(rmd1.decode(content), rows)
+        assert same_bits(ij.load_library(library(), content + b"tail").predict(rows), wanted)
+
+
+@pytest.mark.parametrize("flags", [(), ("-fsanitize=address,undefined", "-fno-sanitize-recover")])
+def test_a_program_gets_the_bits_between_guard_pages_and_under_sanitizers(flags, tmp_path) -> None:
+    cpus = cpus_of(CPUS)
+    for file, text in (sources("any", cpus) | {"any.h": header("any")}).items():
+        (tmp_path / file).write_text(text, encoding="ascii")
+    inputs = [tmp_path / "library.c"]
+    for cpu in cpus:
+        inputs.append(tmp_path / f"{symbol(cpu)}.o")
+        march = f"-march={'native' if cpu.name == 'native' else cpu.model}"
+        words = ["-O1", "-ffp-contract=off", *flags, march, f"-DDENSE_CODE={symbol(cpu)}"]
+        command = [*COMPILER, *words, "-c", tmp_path / "kernel.c", "-o", inputs[-1]]
+        subprocess.run(command, check=True)
+    program = compiled(tmp_path / "program", "any", inputs, *flags)
+    for name in ("chains", "panels"):
+        model = dict(models())[name]
+        (tmp_path / "model").write_bytes(rmd1.encode(model))
+        rows = rows_for(model, 40)
+        wanted = ij.reference.run(model, rows)
+        for cpu in CPUS:
+            found = outputs([program], model.output_size, cpu, rows, tmp_path / "model")
+            assert same_bits(found, np.concatenate([wanted, wanted]))
+
+
+def test_it_knows_sizes_and_counts() -> None:
+    found = ij.load_library(library(), rmd1.encode(dense(20, 64, 32, 1)))
+    assert (found.input_size, found.output_size, found.name) == (20, 1, "instjit_rmd1")
+    assert (found.digest, found.features, found.cpu) == ("", (), CPUS[0])
+
+
+def test_it_takes_bytes_and_nothing_else() -> None:
+    with pytest.raises(InputError) as caught:
+        ij.load_library(library())
+    assert caught.value.kind == "NullPointer"
+
+
+SMALL = rmd1.encode(dense(3, 4, 2))
+ANY = Limits(**{name: 2**40 for name in ("instructions", "arrays", "buffers", "weights", "slots")})
+
+
+def test_every_truncation_and_many_flips_are_judged_as_by_load() -> None:
+    rng = np.random.default_rng(5)
+    cases = [SMALL[:size] for size in range(len(SMALL))]
+    for _ in range(2000):
+        changed = bytearray(SMALL)
+        for place in rng.integers(0, 60, rng.integers(1, 3)):
+            changed[place] = rng.choice([0, 1, 2, 3, 4, 255, changed[place] ^ 1])
+        cases.append(bytes(changed))
+    found = [(_kind(content, True), _kind(content, False)) for content in cases]
+    assert [pair for pair in found if pair[0] != pair[1]] == []
+    assert {name for name, _ in found} >= {"good", "IncompatibleChain", "InvalidLayer", "Truncated"}
+
+
+def _kind(content: bytes, ours: bool) -> str:
+    try:
+        ij.load_library(library(), content) if ours else rmd1.decode(content, ANY)
+    except FormatError as error:
+        return error.kind
+    return "good"
+
+
+def test_what_takes_more_than_memory_is_refused() -> None:
+    wide = [rmd1.Layer(2**16, 2**6, 0, 0, rmd1.DenseActivation.RELU)]
+    back = rmd1.Layer(2**6, 2**16, 0, 0, rmd1.DenseActivation.RELU)
+    content = rmd1.pack_dense(
+        rmd1.Dense.of([*wide, back] * 2000, np.zeros(2**22), np.zeros(2**16), "float32")
+    )
+    with limited_memory(2**32), pytest.raises(MemoryError):
+        ij.load_library(library(), content)
+
+
+@contextmanager
+def limited_memory(most: int) -> Iterator[None]:
+    """The process may take so much more address space."""
+    held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (held + most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def test_it_needs_the_c_and_the_mathematics_library_alone() -> None:
+    done = subprocess.run(
+        ["nm", "-D", "--undefined-only", library()], capture_output=True, text=True, check=True
+    )
+    needed = {line.split()[-1].split("@")[0] for line in done.stdout.splitlines()}
+    start = {"_ITM_deregisterTMCloneTable", "_ITM_registerTMCloneTable", "__gmon_start__"}
+    assert needed - start <= {
+        "__cxa_finalize", "calloc", "free", "memcpy", "memset", "memcmp", "strcmp", "fmaf",
+        "__stack_chk_fail", "rintf", "truncf",
+    }  # fmt: skip
+
+
+def test_a_model_of_the_generic_library_and_one_of_its_own_share_a_program() -> None:
+    made = folder() / "both"
+    made.mkdir()
+    (made / "both.c").write_text(
+        '#include "instjit_rmd1.h"\n#include "one.h"\n'
+        "int main(void) {\n"
+        "    instjit_info info = {.size = sizeof info};\n"
+        "    instjit_model *model = NULL;\n"
+        "    if (one_create(NULL, 0, NULL, &model) || one_info(model, &info)) return 1;\n"
+        "    if (instjit_rmd1_create(NULL, 0, NULL, &model) != INSTJIT_NULL_POINTER) return 2;\n"
+        "    return one_destroy(model);\n"
+        "}\n",
+        encoding="ascii",
+    )
+    one = libraries.library("one")
+    command = [*COMPILER, "-I", library().parent, "-I", one.parent, made / "both.c", library(), one]
+    paths = f"-Wl,-rpath,{library().parent}:{one.parent}"
+    subprocess.run([*command, paths, "-o", made / "both"], check=True)
+    assert subprocess.run([made / "both"], check=False).returncode == 0

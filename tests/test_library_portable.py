@@ -1,0 +1,52 @@
+"""--emit c: one C99 file gives the kernels' bits through the functions of a library."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import libraries
+import pytest
+from libraries import COMPILER, MODELS, folder, model
+from test_library_c import agrees, compiled
+
+from instjit.library.build import build
+
+pytestmark = libraries.needs_compiler
+
+
+@cache
+def source(name: str) -> Path:
+    made = folder() / f"portable_{name}"
+    made.mkdir()
+    files = build(model(name), made / f"{name}.c", emit="c")
+    assert [path.name for path in files] == [f"{name}.c", f"{name}.h"]
+    return files[0]
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "rows"])
+def test_the_file_has_the_kernels_bits(name) -> None:
+    flags = ["-ffp-contract=off", "-O2"]
+    program = compiled(source(name).parent / "program", name, [source(name)], *flags)
+    assert agrees([program], name, "generic", 21)
+
+
+@pytest.mark.parametrize("name", ["narrow", "chains", "tables", "random26"])
+def test_sanitizers_find_nothing(name) -> None:
+    flags = ["-ffp-contract=off", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    program = compiled(source(name).parent / "sanitized", name, [source(name)], *flags)
+    assert agrees([program], name, "generic", 21)
+
+
+def test_alone_there_are_two_functions_and_their_constants(tmp_path) -> None:
+    path = tmp_path / "alone.o"
+    flags = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off"]
+    command = [*COMPILER, *flags, "-DINSTJIT_KERNEL_ALONE", "-c", source("narrow"), "-o", path]
+    subprocess.run(command, check=True)
+    told = subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout
+    symbols = {tuple(line.split()[-2:]) for line in told.splitlines()}
+    assert {name for kind, name in symbols if kind in "TR"} == {
+        "narrow_tiles_generic", "narrow_row_generic", "narrow_k", "narrow_n",
+    }  # fmt: skip
+    assert {name for kind, name in symbols if kind == "U"} <= {"fmaf", "memcpy", "memset"}
