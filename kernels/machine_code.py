@@ -73,17 +73,17 @@ def cpu_of(name: str, triple: str | None = None) -> Cpu:
     host = host_triple()
     platform = triple or host
     if name == "native":
-        if triple is not None and _architecture(triple) != _architecture(host):
+        if triple is not None and architecture(triple) != architecture(host):
             sentence = f"the CPU of this machine is no CPU for {triple}: name one"
             raise CompileError(Problem("UnknownCpu", sentence, fields={"cpu": name}))
         model, features = name_and_features()
     else:
-        model = SHORT.get(name, name) or PLAINEST.get(_architecture(platform), "")
+        model = SHORT.get(name, name) or PLAINEST.get(architecture(platform), "")
         features = FEATURES.get(model, "")
         if name and model not in STEPS:
             _check_known(model, platform)
     level = LEVELS[level_name(_probed(platform, model, features))]
-    step = _step(platform, model, features) if _architecture(platform) == "x86_64" else 0
+    step = _step(platform, model, features) if architecture(platform) == "x86_64" else 0
     return Cpu(model if name != "native" else name, platform, model, features, level, step)
 
 
@@ -214,5 +214,6 @@ def _step(triple: str, model: str, features: str) -> int:
     return {"avx512": 4, "avx2": 3}.get(name, 2)
 
 
-def _architecture(triple: str) -> str:
+def architecture(triple: str) -> str:
+    """Its first word: "x86_64"."""
     return triple.partition("-")[0]

@@ -15,6 +15,8 @@ from instjit.library.build import build
 
 pytestmark = libraries.needs_compiler
 
+LEVEL = "avx2" if libraries.X86 else "generic"
+
 
 @cache
 def source(name: str) -> Path:
@@ -25,18 +27,21 @@ def source(name: str) -> Path:
     return files[0]
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "rows"])
+@pytest.mark.parametrize(
+    "name", libraries.marked((name for name in MODELS if name != "rows"), ["narrow"])
+)
 def test_the_file_has_the_kernels_bits(name) -> None:
     flags = ["-ffp-contract=off", "-O2"]
     program = compiled(source(name).parent / "program", name, [source(name)], *flags)
-    assert agrees([program], name, "generic", 21)
+    assert agrees([program], name, LEVEL, 21)
 
 
+@pytest.mark.library
 @pytest.mark.parametrize("name", ["narrow", "chains", "tables", "random26"])
 def test_sanitizers_find_nothing(name) -> None:
     flags = ["-ffp-contract=off", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     program = compiled(source(name).parent / "sanitized", name, [source(name)], *flags)
-    assert agrees([program], name, "generic", 21)
+    assert agrees([program], name, LEVEL, 21)
 
 
 def test_alone_there_are_two_functions_and_their_constants(tmp_path) -> None:
@@ -47,6 +52,21 @@ def test_alone_there_are_two_functions_and_their_constants(tmp_path) -> None:
     told = subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout
     symbols = {tuple(line.split()[-2:]) for line in told.splitlines()}
     assert {name for kind, name in symbols if kind in "TR"} == {
-        "narrow_tiles_generic", "narrow_row_generic", "narrow_k", "narrow_n",
+        f"narrow_tiles_{LEVEL}", f"narrow_row_{LEVEL}", "narrow_k", "narrow_n",
     }  # fmt: skip
     assert {name for kind, name in symbols if kind == "U"} <= {"fmaf", "memcpy", "memset"}
+
+
+@pytest.mark.parametrize(
+    ("target", "level", "rows"),
+    [
+        ("x86_64-linux-gnu", "avx2", 16),
+        ("thumbv7em-none-eabihf", "generic", 8),
+        ("z80", "generic", 8),
+    ],
+)
+def test_tiles_are_as_tall_as_the_platform_likes(target, level, rows, tmp_path) -> None:
+    build(model("narrow"), tmp_path / "net.c", emit="c", target=target)
+    text = (tmp_path / "net.c").read_text(encoding="ascii")
+    assert f"void net_tiles_{level}(" in text
+    assert f"level {level}, {rows} rows a tile" in text

@@ -55,8 +55,8 @@ def build(
     emit
         "shared": a library to load or link. "object": code to link into a program, and the C file
         to compile with it. "header": the header alone. "llvm", "asm": what the code is made of.
-        "c": the kernel and the functions around it as C99, for any compiler; ``cpu`` and
-        ``target`` play no part.
+        "c": the kernel and the functions around it as C99, for any compiler and platform; tiles
+        have 16 rows where ``target`` is x86-64, otherwise 8, ``cpu`` plays no part.
     cpu
         "native", "x86-64-v2", "x86-64-v3", "x86-64-v4", one that LLVM knows by another name, or
         several of the three (a comma between, or a list): the library then takes the best that it
@@ -95,7 +95,7 @@ def build(
     if emit == "header":
         return written({output: texts.header(prefix).encode()}, force)
     if emit == "c":
-        return written(c_files(model, prefix, output), force)
+        return written(c_files(model, prefix, output, target), force)
     cpus = cpus_of(cpu.split(",") if isinstance(cpu, str) else cpu, target)
     codes = [Code(each, _compiled(model, each)) for each in cpus]
     return written(_files(model, prefix, codes, emit, output), force)

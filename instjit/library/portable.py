@@ -7,8 +7,8 @@ from pathlib import Path
 from instjit.cost import cost
 from instjit.kernels import c99
 from instjit.kernels.c99_constants import constants_text
-from instjit.kernels.machine_code import Cpu
-from instjit.kernels.target import LEVELS
+from instjit.kernels.machine_code import Cpu, architecture, host_triple
+from instjit.kernels.target import LEVELS, Level
 from instjit.library import blueprint, texts
 from instjit.library.blueprint import Code
 from instjit.model import Model
@@ -26,9 +26,15 @@ HEAD = """\
 """
 
 
-def c_files(model: Model, name: str, output: Path) -> dict[Path, bytes]:
+def level_of(triple: str | None) -> Level:
+    """The blocking for a platform, this one for None; others run the same text too."""
+    name = "avx2" if architecture(triple or host_triple()) == "x86_64" else "generic"
+    return LEVELS[name]
+
+
+def c_files(model: Model, name: str, output: Path, target: str | None) -> dict[Path, bytes]:
     """The C file and its header."""
-    level = LEVELS["generic"]
+    level = level_of(target)
     form = Compiled(model, cost(model), level, "output", PASSES)
     kinds = [instruction.kind for instruction in model.instructions]
     kernel = c99.emit(form.program, form.places, form.level, kinds, name)
