@@ -6,9 +6,10 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +36,8 @@ try:
     COMPILER = compiler()
 except CompileError:
     COMPILER = []
+
+NATIVE = ("native",)
 
 needs_compiler = pytest.mark.skipif(not COMPILER, reason="there is no C compiler")
 
@@ -79,12 +82,22 @@ MODELS: dict[str, Callable[[], ij.Model]] = {
     "many": many_steps,
     "rows": row_by_row,
     "named": named,
+    "borrowing": lambda: softmax(64),
     "random8": lambda: random_model(8)[0],
     "random22": lambda: random_model(22)[0],
     "random26": lambda: random_model(26)[0],
     "random27": lambda: random_model(27)[0],
 }
 """Every instruction, every activation, every form of a step."""
+
+
+FEW = ("narrow", "tables", "many", "random22", "borrowing")
+"""Tiles, maps, runs of many steps, a mixture, rows that stay where the caller has them."""
+
+
+def marked(names: Iterable[str], few: Container[str] = FEW) -> list[Any]:
+    """Parameters of a test: all but a few are for the suite of libraries."""
+    return [pytest.param(name, marks=() if name in few else pytest.mark.library) for name in names]
 
 
 @cache
@@ -101,12 +114,12 @@ def model(name: str) -> ij.Model:
     return MODELS[name]()
 
 
-@cache
 def library(name: str, cpus: tuple[str, ...] = CPUS) -> Path:
     """The shared library of a model, beside its header."""
     path = folder() / "_".join((name, *cpus)).replace("-", "_") / f"lib{name}.so"
-    path.parent.mkdir()
-    build(model(name), path, cpu=cpus)
+    if not path.exists():
+        path.parent.mkdir()
+        build(model(name), path, cpu=cpus)
     return path
 
 

@@ -178,7 +178,7 @@ def test_the_same_model_makes_the_same_files() -> None:
     made = [libraries.folder() / each for each in ("first", "second")]
     for folder in made:
         folder.mkdir()
-        build(model(NAME), folder / "libsame.so", cpu=CPUS)
+        build(model(NAME), folder / "libsame.so", cpu=CPUS[-1])
     names = sorted(path.name for path in made[0].iterdir())
     assert names == ["libsame.so", "same-config.cmake", "same.h", "same.pc"]
     for name in names:

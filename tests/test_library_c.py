@@ -58,17 +58,21 @@ def agrees(command: list[str | Path], name: str, cpu: str, count: int) -> bool:
     return same_bits(found, np.concatenate([wanted, wanted]))
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "rows"])
+@pytest.mark.parametrize(
+    "name", libraries.marked((name for name in MODELS if name != "rows"), ["narrow"])
+)
 def test_a_program_gets_the_kernels_bits_between_guard_pages_and_in_eight_threads(name) -> None:
     for cpu in CPUS:
         for count in (3, 45):
             assert agrees([program(name)], name, cpu, count), (cpu, count)
 
 
+@pytest.mark.library
 def test_rows_of_a_wide_model_run_between_guard_pages() -> None:
     assert agrees([program("rows")], "rows", CPUS[0], 2)
 
 
+@pytest.mark.library
 @pytest.mark.skipif(not shutil.which("valgrind"), reason="there is no valgrind")
 @pytest.mark.skipif("x86-64-v3" not in CPUS, reason="this CPU has no AVX2")
 @pytest.mark.parametrize("name", ["narrow", "tables", "chains", "random26"])
@@ -83,6 +87,7 @@ def test_valgrind_finds_nothing(name) -> None:
     assert agrees([*command, program(name)], name, "x86-64-v3", 35)
 
 
+@pytest.mark.library
 @pytest.mark.parametrize("name", ["narrow", "tables", "random26"])
 def test_sanitizers_find_nothing_in_the_functions_around_the_kernels(name) -> None:
     made = folder() / f"sanitized_{name}"

@@ -12,6 +12,7 @@ import libraries
 import pytest
 
 pytestmark = [
+    pytest.mark.library,
     libraries.needs_compiler,
     pytest.mark.skipif(not libraries.X86, reason="the examples name CPUs of x86-64"),
 ]
