@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from instjit.errors import FormatError, Problem
+from instjit.errors import FormatError, InstjitError, Problem
 from instjit.model import Model
-from instjit.packed_model import Plain, deflated, inflated, packed, unpacked
+from instjit.packed_model import Plain, damaged, deflated, inflated, packed, unpacked
 from instjit.validate import check
 
 VERSION = 1
@@ -103,12 +103,20 @@ def restored(
             f"its pickles; this one reads version {VERSION}: pickle the kernel anew"
         )
         raise FormatError(Problem("BadVersion", sentence, fields={"version": version}))
+    try:
+        return _opened(kind, structure, inflated(numbers) if is_deflated else numbers, asked)
+    except InstjitError:
+        raise
+    except Exception as error:  # what a damaged structure says may go wrong anywhere
+        raise damaged(repr(error)) from error
+
+
+def _opened(kind: Callable[..., K], structure: Plain | bytes, numbers: bytes, asked: Any) -> K:
     plain: Plain = structure if isinstance(structure, tuple) else pickle.loads(inflated(structure))
-    content = inflated(numbers) if is_deflated else numbers
-    key = _key(kind, plain, content, asked)
+    key = _key(kind, plain, numbers, asked)
     known: K | None = _here.get(key)
     if known is None:
-        model = unpacked(plain, content)
+        model = unpacked(plain, numbers)
         check(model)
         known = _here.setdefault(key, kind(model, *asked))
     return known

@@ -105,7 +105,8 @@ class _Writer:
         self.directories = iter(places.directories)
         self.ahead = fetches(program, level) if variant == "output" else {}
         self.borrowed = borrowed(program) if variant == "output" and level.lanes == 1 else {}
-        self.wide = wide_gemms(program) if self._has_wide_row else frozenset()
+        wide = wide_gemms(program) if self._has_wide_row else frozenset()
+        self.wide = frozenset(n for n in wide if n in self.ahead or not self._has_rows(n))
 
     def body(self) -> str:
         lines = ["", *self._definitions(), "", "", *self._tiles()]

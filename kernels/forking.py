@@ -33,7 +33,7 @@ def _take() -> None:
 
 
 def _give_back() -> None:
-    _held.close()
+    _held.pop_all().close()  # what another fork enters meanwhile is its own
 
 
 if hasattr(os, "register_at_fork"):

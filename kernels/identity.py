@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import sys
+import time
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -19,6 +20,9 @@ import numpy as np
 
 import instjit
 from instjit.kernels import cpu
+
+BEGAN = time.time()
+"""When this process loaded the package, within the time that takes."""
 
 HERE = Path(__file__).parent
 BESIDE = ("arithmetic", "functions", "program")
@@ -42,8 +46,13 @@ def key(structure: str, form: str) -> str:
 
 
 def unchanged() -> bool:
-    """Whether the files of the emitting modules are those that this process began with."""
-    return bool(_modules() == _installed()["modules"])
+    """Whether the files of the emitting modules are those that this process began with.
+
+    They may have changed before the first key too, after they were loaded.
+    """
+    states = [file.stat() for file in _files()]
+    newest = max(max(state.st_mtime, state.st_ctime) for state in states)
+    return newest < BEGAN and bool(_modules() == _installed()["modules"])
 
 
 @cache
@@ -64,12 +73,15 @@ def _installed() -> dict[str, Any]:
 
 
 def _modules() -> str:
-    files = [*sorted(HERE.glob("*.py")), *(_beside(name) for name in BESIDE)]
     digest = hashlib.sha256()
-    for file in files:
+    for file in _files():
         content = file.read_bytes()
         digest.update(f"{file.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
+
+
+def _files() -> list[Path]:
+    return [*sorted(HERE.glob("*.py")), *(_beside(name) for name in BESIDE)]
 
 
 def _beside(name: str) -> Path:

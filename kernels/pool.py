@@ -33,7 +33,7 @@ class Pool:
         for name in ("share", "alone", "batch"):
             self._put(name, build.workers().addresses[name])
         self._scratch: Any = None
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()  # a signal may come while a thread starts
 
     @property
     def count(self) -> int:
@@ -63,10 +63,17 @@ class Pool:
                 while self.count < threads - 1:
                     self._start()
                     self._put("count", self.count + 1)
-            if self._get("scratch_bytes") < scratch_bytes and _function("take", 1)(self.address):
-                self._scratch, address = aligned_bytes(scratch_bytes)
+            if self._get("scratch_bytes") < scratch_bytes:
+                self._enlarge(scratch_bytes)
+
+    def _enlarge(self, scratch_bytes: int) -> None:
+        scratch, address = aligned_bytes(scratch_bytes)
+        if _function("take", 1)(self.address):
+            try:
                 self._put("scratch", address)
                 self._put("scratch_bytes", scratch_bytes)
+                self._scratch = scratch
+            finally:
                 _function("give", 1)(self.address)
 
     def _get(self, name: str) -> int:
@@ -111,7 +118,7 @@ CURRENT = np.zeros(1, np.int64)
 """Address of the fields of this process's pool, 0 before there is one; kernels know where."""
 
 _pools: list[Pool] = []
-_making = threading.Lock()
+_making = threading.RLock()
 
 
 def _forget() -> None:
@@ -119,7 +126,7 @@ def _forget() -> None:
     global _making
     _pools.clear()
     CURRENT[0] = 0
-    _making = threading.Lock()
+    _making = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

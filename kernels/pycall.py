@@ -101,8 +101,8 @@ class Road:
     def require_floats(self, array: Array, dimensions: int, flags: int) -> None:
         """Go on with a plain float32 array of so many dimensions that has the flags."""
         builder = self.builder
-        held = builder.and_(array.read(pyobjects.FLAGS, I32), ir.Constant(I32, flags))
         self.require(self._same(array.read(pyobjects.TYPE), known(builder, "ndarray")))
+        held = builder.and_(array.read(pyobjects.FLAGS, I32), ir.Constant(I32, flags))
         self.require(self._same(array.read(pyobjects.DESCR), known(builder, "float32")))
         found = array.read(pyobjects.DIMENSIONS, I32)
         self.require(self._same(found, ir.Constant(I32, dimensions)))

@@ -86,15 +86,17 @@ def method(name: str, address: int, held: Any) -> Any:
 
     ``held``, any object, stays alive with the callable.
     """
-    found = _Method(name.encode(), address, METH_FASTCALL, None)
-    _methods.append(found)  # CPython keeps a pointer to it
+    found = _described(name, address)
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype = ctypes.py_object
     make.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
     return make(ctypes.addressof(found), held, None)
 
 
-_methods: list[_Method] = []
+@cache
+def _described(name: str, address: int) -> _Method:
+    """Kept for ever: CPython keeps a pointer to it."""
+    return _Method(name.encode(), address, METH_FASTCALL, None)
 
 
 @cache

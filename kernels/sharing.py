@@ -43,11 +43,7 @@ def _write_batch(module: ir.Module, name: str) -> None:
     road.require_size(x, 1, form.width_in)
     rows = x.size(0)
     road.require(builder.icmp_unsigned("<", builder.sub(rows, i64(1)), form.longest))
-    number = _number(builder, road.argument(2))
-    usual = builder.icmp_signed(">", number, i64(0))
-    allowed = builder.select(usual, number, builder.neg(number))
-    with builder.if_then(usual):
-        builder.store(number, form.at("granted"))
+    allowed = _allowed(builder, form, _number(builder, road.argument(2)))
     units, tiled = _units(builder, form, rows, allowed)
     threads = smaller(builder, allowed, units)
     held = _ready_pool(road, threads, builder.mul(threads, form.tile_bytes))
@@ -77,6 +73,14 @@ def _write_batch(module: ir.Module, name: str) -> None:
         held.give()
     _go_on(builder, waiting)
     road.answer(out)
+
+
+def _allowed(builder: Builder, form: Fields, number: IRValue) -> IRValue:
+    """Threads of a call; remembered unless below 0, which is for the call alone."""
+    usual = builder.icmp_signed(">", number, i64(0))
+    with builder.if_then(usual):
+        builder.store(number, form.at("granted"))
+    return builder.select(usual, number, builder.neg(number))
 
 
 def _do(builder: Builder, held: PoolFields, job: IRValue, several: IRValue) -> None:

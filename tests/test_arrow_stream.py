@@ -457,3 +457,10 @@ def test_memory_does_not_grow_with_the_stream() -> None:
     rows, growth = map(int, done.stdout.split())
     assert rows == 3_000_000
     assert growth <= 20 * 1024  # KiB
+
+
+@pytest.mark.parametrize("columns", [5, [0, 1, 2], [b"a", "b", "c"], ["a", "a", "b"], "abc"])
+def test_columns_that_are_no_list_of_different_names_are_refused(columns, plain) -> None:
+    with pytest.raises(ij.InputError, match="columns must be") as caught:
+        plain.stream(pa.table({name: ROWS[:, 0] for name in "abc"}), columns=columns)
+    assert caught.value.kind == "InputType"

@@ -199,3 +199,26 @@ def test_inlined_rows_give_the_bits_of_the_reference() -> None:
     x, out = rows_for(model, 4)[3], np.empty(100, np.float32)
     ij.compile(model).inline(x, out)
     assert same_bits(out, reference.run(model, x[None])[0])
+
+
+def test_a_wide_product_whose_epilogue_reads_the_callers_row_is_no_wide_one() -> None:
+    """A model that runs row by row, adds an input that it borrows to 656,100 weights' sums."""
+    depth, columns = 810, 9000
+    model = ij.Model(
+        [depth, depth, columns, depth, depth, depth + columns],
+        [
+            *[ij.Activate(2, "TANH")] * 12,
+            ij.Dot(0, 3, 0, None),
+            ij.AddElementwiseBuffers((3, 1), 4),
+            ij.Copy(4, 5, 0),
+            ij.Copy(2, 5, depth),
+        ],
+        weights=[np.eye(depth, dtype=np.float32)],
+        bias=[np.ones(depth, np.float32)],
+        feature_size=2 * depth + columns,
+    )
+    kernel, rows = ij.compile(model), rows_for(model, 3)
+    assert kernel.source.level.lanes == 1
+    wanted = reference.run(model, rows)
+    assert same_bits(kernel.predict(rows), wanted)
+    assert same_bits(kernel.row(rows[1]), wanted[1])

@@ -48,6 +48,27 @@ def test_a_fork_holds_the_locks_of_a_compilation_and_no_longer(locks) -> None:
         assert not any(map(taken, locks))
 
 
+def test_a_fork_that_begins_while_another_ends_keeps_its_locks(locks, monkeypatch) -> None:
+    """A lock whose release lets another thread's fork begin at once."""
+    begun = []
+
+    class Passing:
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: object) -> None:
+            if not begun:
+                begun.append(True)
+                forking._take()
+
+    monkeypatch.setattr(forking, "COMPILING", Passing())
+    forking._take()
+    forking._give_back()
+    assert begun
+    assert all(map(taken, locks[1:]))
+    forking._give_back()
+    assert not any(map(taken, locks[1:]))
+
+
 @pytest.mark.parametrize(
     ("module", "value"),
     [

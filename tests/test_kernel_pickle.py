@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -245,8 +246,11 @@ def test_a_pickle_of_another_version_is_refused(version: Any, kernel) -> None:
         (lambda v, s, n, *rest: (v, s, n + b"more", *rest), "DamagedPickle"),
         (lambda v, s, n, d, *rest: (v, s, n, True, *rest), "DamagedPickle"),
         (lambda v, s, n, *rest: (v, ((5, 7, 4), *s[1:]), n, *rest), "WeightsRowSizeMismatch"),
+        (lambda v, s, n, *rest: (v, s[:2], n, *rest), "DamagedPickle"),
+        (lambda v, s, n, *rest: (v, None, n, *rest), "DamagedPickle"),
+        (lambda v, s, n, *rest: (v, zlib.compress(b"no pickle"), n, *rest), "DamagedPickle"),
     ],
-    ids=["short", "long", "not deflated", "another buffer"],
+    ids=["short", "long", "not deflated", "another buffer", "half", "none", "no pickle"],
 )
 def test_damage_is_an_error_and_no_kernel(damage: Callable[..., Any], kind: str, kernel) -> None:
     make, content = kernel.__reduce__()

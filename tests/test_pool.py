@@ -147,3 +147,30 @@ def test_a_thread_that_the_system_refuses_is_done_without(own_pool, kernel, monk
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert run(kernel, 4)
     assert own_pool.count == 0
+
+
+def test_a_signal_may_share_a_batch_while_threads_are_being_started(own_pool, kernel, monkeypatch):
+    start, done = pool.Pool._start, []
+
+    def interrupted(self: pool.Pool) -> None:
+        if not done:
+            done.append(True)
+            done.append(run(kernel, 3))
+        start(self)
+
+    monkeypatch.setattr(pool.Pool, "_start", interrupted)
+    assert run(kernel, 3)
+    assert done == [True, True]
+
+
+def test_memory_that_is_not_there_takes_no_pool_away(own_pool, monkeypatch) -> None:
+    def refuse(size: int) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(pool, "aligned_bytes", refuse)
+    with pytest.raises(MemoryError):
+        own_pool.prepare(1, 1000)
+    monkeypatch.undo()
+    own_pool.prepare(1, 1000)
+    assert own_pool._get("scratch_bytes") == 1000
+    assert own_pool._get("busy") == 0

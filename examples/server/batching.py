@@ -90,19 +90,19 @@ class Batcher:
         batch = self._taken()
         if not batch:
             return
-        several = [rows for rows, _ in batch]
-        rows = several[0] if len(batch) == 1 else np.concatenate(several)
-        self._metrics.batches.observe(len(rows))
-        if len(rows) <= self.inline_rows:
-            job = self._loop.create_future()
-            try:
-                job.set_result(self._predict(rows))
-            except Exception as error:
-                job.set_exception(error)
-            self._finish(batch, job)
-        else:
-            self._job = self._loop.run_in_executor(self._thread, self._predict, rows)
-            self._job.add_done_callback(lambda job: self._finish(batch, job))
+        job = self._loop.create_future()
+        try:
+            several = [rows for rows, _ in batch]
+            rows = several[0] if len(batch) == 1 else np.concatenate(several)
+            self._metrics.batches.observe(len(rows))
+            if len(rows) > self.inline_rows:
+                self._job = self._loop.run_in_executor(self._thread, self._predict, rows)
+                self._job.add_done_callback(lambda job: self._finish(batch, job))
+                return
+            job.set_result(self._predict(rows))
+        except Exception as error:  # nobody waits for ever
+            job.set_exception(error)
+        self._finish(batch, job)
 
     def _taken(self) -> list[Request]:
         """The requests of the next batch: one at least, up to ``batch_rows`` rows."""

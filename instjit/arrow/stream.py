@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -69,7 +69,14 @@ def _listed(columns: Any) -> tuple[str, ...]:
     if isinstance(columns, str):
         sentence = f"columns must be a list of names, got {columns!r}: [{columns!r}]"
         raise InputError(Problem("InputType", sentence))
-    return tuple(columns)
+    names = tuple(columns) if isinstance(columns, Iterable) else (columns,)
+    if not all(isinstance(name, str) for name in names):
+        sentence = f"columns must be a list of names, got {columns!r}"
+        raise InputError(Problem("InputType", sentence))
+    if len(set(names)) < len(names):
+        sentence = f"columns must be different names, got {columns!r}"
+        raise InputError(Problem("InputType", sentence))
+    return names
 
 
 def _height(rows: Any) -> int:
