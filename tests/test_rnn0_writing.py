@@ -211,7 +211,7 @@ def test_anything_survives(name, benchmark, several, others) -> None:
     content = encode(dense(1, 2), Extras(name, benchmark, tuple(several), tuple(others)))
     beside = Extras(name, kept, tuple(several), tuple(others), digests=True)
     assert scan(content) == ()
-    assert extras(content) == beside
+    assert dataclasses.replace(extras(content), unread=()) == beside  # names may say signatures
     assert decode(content) == dense(1, 2)
 
 
