@@ -1,6 +1,6 @@
 """Runs a compiled variant over a batch: threads, pieces, and what is done about shared memory.
 
-The driver is imported where it is called: it brings Numba, and a kernel is unpickled without.
+The driver is imported where it is called: it brings LLVM, and a kernel is unpickled without.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 
 from instjit import threads
 from instjit.arithmetic import FloatArray
+from instjit.kernels.fields import PIECES
 from instjit.variant import Compiled
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ has the second core, sharing 26 us (40-300-32-2, 64 rows) took 55 to 80, to gain
 
 LONG_SECONDS = 2e-3
 """Work above which batches are run from here, in sections: 20 us of Python are 1 % of it."""
-
-PIECES = 64
-"""Claims of each thread in a section: what a thread that loses its core can hold up is one."""
 
 SECTION_SECONDS = 0.05
 """Rough time of the work between two looks at signals: a slow machine may take four times as long,

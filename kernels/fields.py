@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+PIECES = 64
+"""Claims of each thread in a long batch or a section: what one that loses its core can hold up."""
+
 FORM = (
     "tiles", "row", "wide_row", "pool", "k", "n", "scratch", "lanes", "width_in", "width_out",
     "few", "near", "most", "ended", "granted", "tile_bytes", "longest",

@@ -13,7 +13,7 @@ from llvmlite import ir
 
 from instjit.kernels import fields
 from instjit.kernels.calling import LINE, LINE_READ, WIDE_ROW, array_at, call
-from instjit.kernels.fields import BATCH, FORM
+from instjit.kernels.fields import BATCH, FORM, PIECES
 from instjit.kernels.pycall import (
     POINTER,
     READ,
@@ -29,9 +29,6 @@ from instjit.kernels.workers import SHARE, PoolFields, current_pool
 
 UNREADY = "NotImplemented"
 """The answer where the process's pool is missing or lacks threads or scratch."""
-
-PIECES = 64
-"""Claims of each thread in a long batch: what a thread that loses its core can hold up is one."""
 
 
 def _write_batch(module: ir.Module, name: str) -> None:
