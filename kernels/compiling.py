@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 from llvmlite import ir
@@ -57,7 +58,8 @@ def _compiled(python: Callable[..., Any], signature: Any) -> tuple[Any, str]:
     flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     flags.error_model = "numpy"
     library = context.codegen().create_library(python.__module__)
-    told = {"dispatcher": python, "args": signature.args, "return_type": signature.return_type}
+    dispatcher = SimpleNamespace(py_func=python)  # listeners read this of Numba's own
+    told = {"dispatcher": dispatcher, "args": signature.args, "return_type": signature.return_type}
     with event.trigger_event("numba:compile", data=told):  # as Numba's own dispatchers do
         made = compile_extra(
             typing, context, python, signature.args, signature.return_type, flags, {}, library
