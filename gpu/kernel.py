@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,17 @@ from instjit.kernels.packing import Floats, Integers
 from instjit.lower import lower
 from instjit.model import Model
 from instjit.passes import PASSES, Pass, apply
-from instjit.portable import Portable, restored
+from instjit.portable import Options, Portable, unusual
 from instjit.program import Program
 from instjit.unlocked import cached_property
 
 FROZEN_BYTES = 60_000
 """Constants of a device function that are part of its code: constant memory holds 64 KB."""
+
+USUAL = {
+    "passes": PASSES, "form": None, "tile": None, "shared_bytes": None, "precision": "float32"
+}  # fmt: skip
+"""Options that a pickle leaves out, in the order of the arguments."""
 
 
 class CudaKernel(Portable, Streaming):
@@ -50,10 +56,12 @@ class CudaKernel(Portable, Streaming):
         The packed constants, float32 and int32 host arrays.
     """
 
+    kind = "cuda"
+
     def __init__(
         self,
         model: Model,
-        passes: tuple[Pass, ...] = PASSES,
+        passes: Iterable[Pass] = PASSES,
         form: Form | None = None,
         tile: Tile | None = None,
         shared_bytes: int | None = None,
@@ -81,6 +89,7 @@ class CudaKernel(Portable, Streaming):
         self.input_size = model.input_size
         self.output_size = model.output_size
         self.required_memory = model.required_memory
+        passes = tuple(passes)
         self._options = passes, form, tile, shared_bytes, precision
         self._program: Program = apply(lower(model), passes)
         self._places = layout.layout(self._program, model)
@@ -92,13 +101,9 @@ class CudaKernel(Portable, Streaming):
         self._there: dict[int, device.OnDevice] = {}
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return unpickled, self._content()
-
     @property
-    def _asked(self) -> tuple[Any, ...]:
-        usual = self._options == (PASSES, None, None, None, "float32")
-        return () if usual else self._options
+    def _asked(self) -> Options:
+        return unusual(dict(zip(USUAL, self._options, strict=True)), USUAL)
 
     def __repr__(self) -> str:
         steps = f"{len(self.model.instructions)} instructions"
@@ -308,8 +313,3 @@ class CudaKernel(Portable, Streaming):
                 rows = apart
             here.launch(rows, result, used)
         return out
-
-
-def unpickled(*content: Any) -> CudaKernel:
-    """What a pickle of a kernel calls: ``instjit.portable.restored``."""
-    return restored(CudaKernel, *content)

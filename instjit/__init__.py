@@ -113,6 +113,13 @@ _PACKAGES = ("gpu", "reference")
 __all__ = ["__version__", *_PACKAGES, *sorted(_MODULE_OF)]
 
 
+def unpickled(*content: Any) -> Any:
+    """What a pickle of a model or a kernel calls: its name is in each, so the path is short."""
+    from instjit.portable import restored
+
+    return restored(*content)
+
+
 def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
         return import_module(f"instjit.{name}")

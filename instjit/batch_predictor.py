@@ -47,7 +47,12 @@ class BatchPredictor:
         made: Any = model if hasattr(model, "predict") else compile(model, **options)
         self.kernel = made
         self.columns = columns
-        self.outputs = output_names(made.output_size) if outputs is None else outputs
+        self._named = outputs
+
+    @property
+    def outputs(self) -> str | Sequence[str]:
+        """Names of the output columns; not in a pickle where they are the usual ones."""
+        return output_names(self.kernel.output_size) if self._named is None else self._named
 
     def __repr__(self) -> str:
         return f"BatchPredictor({self.kernel!r})"

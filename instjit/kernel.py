@@ -22,11 +22,14 @@ from instjit.lower import Variant
 from instjit.model import Model
 from instjit.passes import PASSES, Pass
 from instjit.population import Population, as_population
-from instjit.portable import Portable, restored
+from instjit.portable import Options, Portable, unusual
 from instjit.variant import Compiled
 
 if TYPE_CHECKING:
     from instjit.kernels.direct import Direct
+
+USUAL = {"level": None, "threads": None, "passes": PASSES, "precision": "float32"}
+"""Options that a pickle leaves out."""
 
 
 class Kernel(Portable, Streaming):
@@ -52,6 +55,8 @@ class Kernel(Portable, Streaming):
     precision
         What the wide products of a batch are worked out in: "float32", "bf16", "bf16x3", "bf16x6".
     """
+
+    kind = ""
 
     __slots__ = (
         "__weakref__",
@@ -87,7 +92,7 @@ class Kernel(Portable, Streaming):
         model: Model,
         level: Level | str | None = None,
         threads: int | None = None,
-        passes: tuple[Pass, ...] | None = None,
+        passes: Iterable[Pass] | None = None,
         precision: str = "float32",
     ) -> None:
         for name, value in {
@@ -98,7 +103,7 @@ class Kernel(Portable, Streaming):
             "required_memory": model.required_memory,
             "precision": precision,
             "_level": level,
-            "_passes": PASSES if passes is None else passes,
+            "_passes": PASSES if passes is None else tuple(passes),
             "_threads": threads,
             "_variants": {},
             "_direct": None,
@@ -112,15 +117,11 @@ class Kernel(Portable, Streaming):
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"a Kernel is immutable: {name} cannot be deleted")
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return unpickled, self._content()
-
     @property
-    def _asked(self) -> tuple[Any, ...]:
+    def _asked(self) -> Options:
         level = self._level.name if isinstance(self._level, Level) else self._level
-        passes = None if self._passes == PASSES else self._passes
-        asked = level, self._threads, passes, self.precision
-        return () if asked == (None, None, None, "float32") else asked
+        given = {"level": level, "threads": self._threads, "passes": self._passes}
+        return unusual({**given, "precision": self.precision}, USUAL)
 
     def __repr__(self) -> str:
         form = self._variant("output")
@@ -393,8 +394,3 @@ class Kernel(Portable, Streaming):
         direct = several if self.precision == "float32" else self._row_variant().direct(None)
         object.__setattr__(self, "_direct_row", direct)
         return direct
-
-
-def unpickled(*content: Any) -> Kernel:
-    """What a pickle of a kernel calls: ``instjit.portable.restored``."""
-    return restored(Kernel, *content)

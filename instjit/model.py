@@ -15,9 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from instjit.arithmetic import FloatArray
-from instjit.arrays import DOUBLE, SINGLE, array_bytes, frozen, integer, matrix, vector
-from instjit.errors import ModelError, Problem
+from instjit.arrays import SINGLE, array_bytes, frozen, integer, matrix, vector
 from instjit.features import total_width
+from instjit.model_arguments import (
+    arrays_of,
+    feature_names,
+    float_type,
+    instructions_of,
+    invalid,
+    listed,
+)
 from instjit.unlocked import cached_property
 
 if TYPE_CHECKING:
@@ -67,15 +74,15 @@ class LookupTable:
     def __init__(
         self, entries: Mapping[Any, Any] | Iterable[Any] = (), vectors: Any = None
     ) -> None:
-        keys = _listed(entries.items() if isinstance(entries, Mapping) else entries, "map")
+        keys = listed(entries.items() if isinstance(entries, Mapping) else entries, "map")
         if vectors is None:
             if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in keys):
-                raise _invalid("map: expected a dict, or pairs of a key and its vector")
+                raise invalid("map: expected a dict, or pairs of a key and its vector")
             keys, vectors = tuple(key for key, _ in keys), [value for _, value in keys]
         object.__setattr__(self, "keys", tuple(map(_map_key, keys)))
         object.__setattr__(self, "values", matrix(vectors, "map"))
         if len(self.keys) != len(self.values):
-            raise _invalid(f"map: {len(self.keys)} keys for {len(self.values)} vectors")
+            raise invalid(f"map: {len(self.keys)} keys for {len(self.values)} vectors")
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a LookupTable is frozen: {name} cannot be set")
@@ -198,25 +205,25 @@ class Model:
         validation_data: ValidationData | tuple[Any, Any] | None = None,
         dtype: str = "float32",
     ) -> None:
-        floats = _dtype(dtype)
-        matrices = _all(matrix, weights, "weights", floats)
+        floats = float_type(dtype)
+        matrices = arrays_of(matrix, weights, "weights", floats)
         if bias is None:
             bias = [np.zeros(len(weight)) for weight in matrices]
         if validation_data is not None and not isinstance(validation_data, ValidationData):
-            pair = _listed(validation_data, "validation_data")
+            pair = listed(validation_data, "validation_data")
             if len(pair) != 2:
-                raise _invalid(f"validation_data: expected inputs and outputs, got {len(pair)}")
+                raise invalid(f"validation_data: expected inputs and outputs, got {len(pair)}")
             validation_data = ValidationData(*pair)
         for name, value in {
             "buffers": _buffers(buffers),
-            "instructions": _instructions(instructions),
+            "instructions": instructions_of(instructions),
             "weights": matrices,
-            "bias": _all(vector, bias, "bias", floats),
-            "parameters": _all(vector, parameters, "parameters", SINGLE),
+            "bias": arrays_of(vector, bias, "bias", floats),
+            "parameters": arrays_of(vector, parameters, "parameters", SINGLE),
             "maps": tuple(
-                m if isinstance(m, LookupTable) else LookupTable(m) for m in _listed(maps, "maps")
+                m if isinstance(m, LookupTable) else LookupTable(m) for m in listed(maps, "maps")
             ),
-            "features": None if features is None else _names(features),
+            "features": None if features is None else feature_names(features),
             "feature_size": None if feature_size is None else integer(feature_size, "feature_size"),
             "validation_data": validation_data,
             "dtype": floats.name,
@@ -300,8 +307,19 @@ class Model:
         shape = f"{self.input_size} -> {self.output_size}" if self.buffers else "no buffers"
         return f"Model({shape}, {count} instruction{'s' * (count != 1)}, 0x{self.digest[:8]})"
 
+    def __copy__(self) -> Model:
+        return self
+
+    def __deepcopy__(self, _: Any) -> Model:
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, tuple(getattr(self, name) for name in self.__dataclass_fields__)
+        from instjit.portable import reduced  # which packs models, so it stands above
+
+        try:
+            return reduced(self)
+        except (TypeError, OverflowError):  # a buffer or an instruction of another make
+            return _rebuild, tuple(getattr(self, name) for name in self.__dataclass_fields__)
 
     def _content(self) -> Iterator[bytes]:
         yield repr((self.buffers, self.features, self.feature_size)).encode()
@@ -328,45 +346,10 @@ class Model:
         return sum(buffer.size for buffer in self.buffers[: last + 1])
 
 
-def _all(
-    freeze: Any, arrays: Iterable[Any], name: str, dtype: np.dtype[Any]
-) -> tuple[FloatArray, ...]:
-    several = enumerate(_listed(arrays, name))
-    return tuple(freeze(array, f"{name} {number}", dtype) for number, array in several)
-
-
-def _dtype(dtype: Any) -> np.dtype[Any]:
-    for known in (SINGLE, DOUBLE):
-        if dtype == known.name:
-            return known
-    raise _invalid(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
-
-
-def _listed(values: Any, name: str) -> tuple[Any, ...]:
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable | np.ndarray):
-        raise _invalid(f"{name}: expected a list, got {type(values).__name__}")
-    return tuple(values)
-
-
-def _names(features: Any) -> tuple[str, ...]:
-    return tuple(str(name) for name in _listed(features, "features"))
-
-
-def _instructions(values: Any) -> tuple[Instruction, ...]:
-    several = _listed(values, "instructions")
-    for number, each in enumerate(several):
-        if isinstance(each, type) or not callable(getattr(each, "reads", None)):
-            raise _invalid(
-                f"instructions {number}: expected an instruction such as instjit.Copy(0, 1), "
-                f"got {type(each).__name__} {getattr(each, '__name__', '')}".rstrip()
-            )
-    return several
-
-
 def _buffers(values: Any) -> tuple[Buffer, ...]:
     """Equal ones are one object: a file may hold 65,536."""
     made: dict[Buffer, Buffer] = {}
-    each = (_buffer(buffer, k) for k, buffer in enumerate(_listed(values, "buffers")))
+    each = (_buffer(buffer, k) for k, buffer in enumerate(listed(values, "buffers")))
     return tuple(made.setdefault(buffer, buffer) for buffer in each)
 
 
@@ -378,10 +361,6 @@ def _buffer(buffer: Any, number: int) -> Buffer:
     made = Buffer(tuple(integer(size, name) for size in several))
     integer(made.size, name)
     return Buffer(made.shape, buffer.dtype) if isinstance(buffer, Buffer) else made
-
-
-def _invalid(message: str) -> ModelError:
-    return ModelError(Problem("InvalidArgument", message))
 
 
 def _map_key(key: Any) -> int | str:

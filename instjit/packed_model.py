@@ -1,56 +1,51 @@
 """A model as plain values and one block of bytes, and back: what travels in a pickle.
 
-Equal arrays lie in the block once, in the model's own dtypes, so every bit is kept; the block is
-deflated where that makes it a quarter smaller, which is so where a JSON file is smaller than its
-numbers in float32: zeros, and numbers of one digit or two.
+Equal arrays lie in the block once, in the model's own dtypes, so every bit is kept. What a dense
+chain has is left out: of RMD1's 24 bytes a layer its size and its activation are kept.
 """
 
 from __future__ import annotations
 
-import zlib
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from instjit.arithmetic import FloatArray
 from instjit.arrays import SINGLE, frozen, is_ragged
-from instjit.errors import FormatError, Problem
+from instjit.envelope import damaged
 from instjit.model import Buffer, LookupTable, Model, ValidationData
-from instjit.ops import OPS, Instruction
+from instjit.ops import OPS, Dot, Instruction
 from instjit.ops.wire import Wire, wire_fields
-
-Plain: TypeAlias = "tuple[Any, ...]"
-"""Integers, strings, bytes, None and tuples of them: hashable, and equal where the models are."""
+from instjit.plain_bytes import Plain
 
 INT32: np.dtype[Any] = np.dtype(np.int32)
 
-PROBED, PIECE = 2**16, 2**12
-"""Bytes of a block that are deflated to see whether that pays, and of a piece of a larger one."""
-
-PAYS = 0.75
-LEVEL = 1
-
-EMPTY: Plain = ((), (), (), (), None, None, (), (), None, None)
+EMPTY: Plain = ((), (), None, None, None, None, None, (), (), None)
 """A structure of nothing: what it ends in is left out of others."""
 
 
 def packed(model: Model) -> tuple[Plain, bytes]:
     """The structure of a model, right or wrong, and the bytes of its numbers, not deflated."""
     block, floats = _Block(), np.dtype(model.dtype)
-    rows = model.validation_data
+    usual, rows = _Usual(model.buffers), model.validation_data
+    weights = tuple(block.add(array, floats) for array in model.weights)
+    bias = tuple(block.add(array, floats) for array in model.bias)
+    size = model.feature_size
     structure = (
         tuple(map(_packed_buffer, model.buffers)),
-        tuple(map(_packed_instruction, model.instructions)),
-        tuple(block.add(array, floats) for array in model.weights),
-        tuple(block.add(array, floats) for array in model.bias),
+        tuple(_packed_instruction(*each) for each in enumerate(model.instructions)),
+        None if floats == SINGLE else floats.name,
         model.features,
-        model.feature_size,
+        None if size == usual.feature_size(model.features) else (size,),
+        None if weights == usual.weights else weights,
+        None if bias == usual.bias else bias,
         tuple(block.add(array, SINGLE) for array in model.parameters),
         tuple(
             (_packed_keys(table, block), block.add(table.values, SINGLE)) for table in model.maps
         ),
         rows and (block.add(rows.inputs, SINGLE), block.add(rows.expected_outputs, SINGLE)),
-        None if floats == SINGLE else floats.name,
     )
     return _trimmed(structure), block.content()
 
@@ -64,15 +59,17 @@ def unpacked(structure: Plain, content: bytes) -> Model:
         DamagedPickle: ``content`` is shorter or longer than the structure says.
     """
     whole = (*structure, *EMPTY[len(structure) :])
-    buffers, instructions, weights, bias, features, size, parameters, maps, rows, dtype = whole
+    sizes, instructions, dtype, features, size, weights, bias, parameters, maps, rows = whole
     block, floats = _Reading(content), np.dtype(dtype or SINGLE)
+    buffers = [Buffer((one,)) if isinstance(one, int) else Buffer(*one) for one in sizes]
+    usual = _Usual(buffers)
     model = Model(
-        [Buffer((one,)) if isinstance(one, int) else Buffer(*one) for one in buffers],
-        [_unpacked_instruction(*one) for one in instructions],
-        [block.take(one, floats) for one in weights],
-        [block.take(one, floats) for one in bias],
+        buffers,
+        [_unpacked_instruction(*each) for each in enumerate(instructions)],
+        [block.take(one, floats) for one in (usual.weights if weights is None else weights)],
+        [block.take(one, floats) for one in (usual.bias if bias is None else bias)],
         features=features,
-        feature_size=size,
+        feature_size=usual.feature_size(features) if size is None else size[0],
         parameters=[block.take(one, SINGLE) for one in parameters],
         maps=[_unpacked_table(keys, values, block) for keys, values in maps],
         validation_data=rows and ValidationData(*(block.take(one, SINGLE) for one in rows)),
@@ -82,28 +79,17 @@ def unpacked(structure: Plain, content: bytes) -> Model:
     return model
 
 
-def deflated(content: bytes) -> bytes | None:
-    """The block deflated, None where that does not pay."""
-    probe = content
-    if len(content) > PROBED:
-        step = len(content) // (PROBED // PIECE)
-        probe = b"".join(content[at : at + PIECE] for at in range(0, len(content), step))
-    if len(zlib.compress(probe, LEVEL)) > PAYS * len(probe):
-        return None
-    return zlib.compress(content, LEVEL)
+class _Usual:
+    """What a dense chain of those buffers has: a matrix and a bias from each to the next."""
 
+    def __init__(self, buffers: Sequence[Buffer]) -> None:
+        self._sizes = [buffer.size for buffer in buffers]
+        self.weights = tuple((rows, columns) for columns, rows in pairwise(self._sizes))
+        self.bias = tuple(self._sizes[1:])
 
-def inflated(content: bytes) -> bytes:
-    """The block again; FormatError (DamagedPickle) where it is none."""
-    try:
-        return zlib.decompress(content)
-    except zlib.error as error:
-        raise damaged(str(error)) from error
-
-
-def damaged(what: str) -> FormatError:
-    """The error for a pickle that does not hold what it says."""
-    return FormatError(Problem("DamagedPickle", f"this pickle is damaged: {what}"))
+    def feature_size(self, features: Any) -> int | None:
+        """Columns that say no more than the first buffer; none beside names."""
+        return self._sizes[0] if self._sizes and features is None else None
 
 
 class _Block:
@@ -165,7 +151,10 @@ def _packed_buffer(buffer: Buffer) -> Any:
     return buffer.size if plain else (buffer.shape, buffer.dtype)
 
 
-def _packed_instruction(instruction: Instruction) -> Plain:
+def _packed_instruction(number: int, instruction: Instruction) -> Any:
+    """Its kind and fields; of a layer in a dense chain the activation alone."""
+    if type(instruction) is not OPS.get(instruction.kind):
+        raise TypeError(f"{type(instruction).__name__} is none of instjit's instructions")
     values = []
     for field in wire_fields(type(instruction)):
         value = getattr(instruction, field.name)
@@ -174,16 +163,24 @@ def _packed_instruction(instruction: Instruction) -> Plain:
         elif field.wire is Wire.NUMBERS:  # not as floats: 0.0 equals -0.0, NaN nothing
             value = np.array(value, SINGLE).tobytes()
         values.append(value)
+    if (instruction.kind, *values[:-1]) == _layer(number):
+        return values[-1]
     return (instruction.kind, *values)
 
 
-def _unpacked_instruction(kind: str, *values: Any) -> Instruction:
+def _unpacked_instruction(number: int, entry: Any) -> Instruction:
+    kind, *values = entry if isinstance(entry, tuple) else (*_layer(number), entry)
     record = OPS[kind]
     fields = {}
     for field, value in zip(wire_fields(record), values, strict=True):
         numbers = field.wire is Wire.NUMBERS
         fields[field.name] = np.frombuffer(value, SINGLE) if numbers else value
     return record(**fields)
+
+
+def _layer(number: int) -> Plain:
+    """A DOT of a dense chain, without its activation, which is the last field."""
+    return Dot.kind, number, number + 1, number
 
 
 def _packed_keys(table: LookupTable, block: _Block) -> Any:

@@ -1,24 +1,33 @@
-"""What kernels are to other processes: equal by what they hold, pickled as that, one in each."""
+"""What models and kernels are to other processes: pickled as what they hold, a kernel one in each.
+
+A pickle is a call of ``instjit.unpickled``: the structure and the options, the block of numbers,
+and the options that are no plain values, as passes are.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from importlib import import_module
+from operator import itemgetter
+from typing import Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
 
-from instjit.errors import FormatError, InstjitError, Problem
+import instjit
+from instjit.envelope import damaged, opened, sealed
+from instjit.errors import InstjitError
 from instjit.model import Model
-from instjit.packed_model import Plain, damaged, deflated, inflated, packed, unpacked
+from instjit.packed_model import packed, unpacked
+from instjit.plain_bytes import Plain
 from instjit.validate import check
 
-VERSION = 1
-"""Of what a pickle holds. A reader of another version refuses it: kernels are pickled anew."""
+MODEL = None
+KERNELS = {"": ("kernel", "Kernel"), "cuda": ("gpu.kernel", "CudaKernel")}
+"""What a pickle may hold: no kernel, or one of a class that is loaded then."""
 
-PROTOCOL = 4
-"""Of the structure, where that is deflated: with many small layers it is most of a pickle."""
+Options = tuple[tuple[str, Any], ...]
+"""Arguments by name."""
 
 K = TypeVar("K", bound="Portable")
 
@@ -35,16 +44,22 @@ class Portable(ABC):
 
     __slots__ = ()
 
+    kind: ClassVar[str]
+    """Its class's name in ``KERNELS``."""
     model: Model
 
     @property
     @abstractmethod
-    def _asked(self) -> tuple[Any, ...]:
-        """Arguments of the class behind the model, hashable; () where all are the usual ones."""
+    def _asked(self) -> Options:
+        """Arguments of the class behind the model that are not the usual ones: ``unusual``."""
 
-    @abstractmethod
     def __reduce__(self) -> tuple[Any, ...]:
-        """A module's function that is ``restored`` for the class, and ``self._content()``."""
+        structure, numbers = packed(self.model)
+        _here.setdefault(_key(self.kind, structure, numbers, self._asked), self)
+        plain = tuple(pair for pair in self._asked if isinstance(pair[1], str | int))
+        others = tuple(pair for pair in self._asked if pair not in plain)
+        content = sealed((self.kind, plain, *structure), numbers)
+        return instjit.unpickled, (*content, others) if others else content
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Portable):
@@ -61,66 +76,64 @@ class Portable(ABC):
     def __deepcopy__(self: K, _: Any) -> K:
         return self
 
-    def _content(self) -> tuple[Any, ...]:
-        """Version, structure and numbers of the model, options; these where they are not usual."""
-        structure, numbers = packed(self.model)
-        _here.setdefault(_key(type(self), structure, numbers, self._asked), self)
-        short = deflated(pickle.dumps(structure, PROTOCOL)) or structure
-        smaller = deflated(numbers)
-        if smaller is None and not self._asked:
-            return VERSION, short, numbers
-        return VERSION, short, smaller or numbers, smaller is not None, self._asked
+
+def reduced(model: Model) -> tuple[Any, ...]:
+    """What ``Model.__reduce__`` gives.
+
+    Raises TypeError or OverflowError for a model that holds what no instruction of this package is,
+    or sizes of other types.
+    """
+    structure, numbers = packed(model)
+    return instjit.unpickled, sealed((MODEL, *structure), numbers)
 
 
-def restored(
-    kind: Callable[..., K],
-    version: int,
-    structure: Plain | bytes = (),
-    numbers: bytes = b"",
-    is_deflated: bool = False,
-    asked: tuple[Any, ...] = (),
-    *_: Any,
-) -> K:
-    """The kernel of a pickle; the one there is where this process has it already.
+def restored(content: Any, numbers: bytes = b"", others: Options = (), *_: Any) -> Any:
+    """The model of a pickle, or its kernel: the one there is where this process has it already.
 
     Parameters
     ----------
-    kind
-        Its class.
-    version, structure, numbers, is_deflated, asked
-        What ``Portable._content`` gave; another version may have given more.
+    content, numbers
+        What was sealed; another version may have put in more.
+    others
+        Options of a kernel that are no plain values.
 
     Raises
     ------
     FormatError
         BadVersion, DamagedPickle.
     ModelError
-        The model has problems.
+        The model of a kernel has problems.
     """
-    if version != VERSION:
-        sentence = (
-            f"this kernel was pickled by another release of instjit, in version {version!r} of "
-            f"its pickles; this one reads version {VERSION}: pickle the kernel anew"
-        )
-        raise FormatError(Problem("BadVersion", sentence, fields={"version": version}))
     try:
-        return _opened(kind, structure, inflated(numbers) if is_deflated else numbers, asked)
+        (kind, *rest), block = opened(content, numbers)
+        if kind == MODEL:
+            return unpacked(tuple(rest), block)
+        plain, *structure = rest
+        return _kernel(
+            kind, tuple(structure), block, tuple(sorted(plain + others, key=itemgetter(0)))
+        )
     except InstjitError:
         raise
     except Exception as error:  # what a damaged structure says may go wrong anywhere
         raise damaged(repr(error)) from error
 
 
-def _opened(kind: Callable[..., K], structure: Plain | bytes, numbers: bytes, asked: Any) -> K:
-    plain: Plain = structure if isinstance(structure, tuple) else pickle.loads(inflated(structure))
-    key = _key(kind, plain, numbers, asked)
-    known: K | None = _here.get(key)
+def _kernel(kind: str, structure: Plain, numbers: bytes, asked: Options) -> Any:
+    key = _key(kind, structure, numbers, asked)
+    known = _here.get(key)
     if known is None:
-        model = unpacked(plain, numbers)
+        model = unpacked(structure, numbers)
         check(model)
-        known = _here.setdefault(key, kind(model, *asked))
+        module, name = KERNELS[kind]
+        made = getattr(import_module(f"instjit.{module}"), name)(model, **dict(asked))
+        known = _here.setdefault(key, made)
     return known
 
 
-def _key(kind: Any, structure: Plain, numbers: bytes, asked: tuple[Any, ...]) -> tuple[Any, ...]:
+def _key(kind: str, structure: Plain, numbers: bytes, asked: Options) -> tuple[Any, ...]:
     return kind, structure, hashlib.sha256(numbers).digest(), asked
+
+
+def unusual(given: Mapping[str, Any], usual: Mapping[str, Any]) -> Options:
+    """Those arguments that are not the usual ones, in the order of their names."""
+    return tuple((name, given[name]) for name in sorted(given) if given[name] != usual[name])

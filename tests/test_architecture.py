@@ -34,7 +34,8 @@ LAYERS = (
     | {"collecting", "replacing", "unlocked", "private_folder"},
     {"store", "functions", "program", "arrays", "slot_set"},
     {"summation"},
-    {"model", "ops", "cost", "lower", "packed_model"},
+    {"model", "model_arguments", "ops", "cost", "lower", "packed_model"}
+    | {"envelope", "plain_bytes"},
     {"inputs", "inplace", "graph"},
     {"reference", "formats", "passes", "content"},
     {"validation_rows", "table", "arrow"},
@@ -84,6 +85,7 @@ def imported(tree: ast.Module, *, running: bool = True) -> set[str]:
 
 DEFERRED = {
     ("instjit.model", "instjit.compose"),  # Model.from_logistic_regression hands on to a builder
+    ("instjit.model", "instjit.portable"),  # models are pickled as kernels are
 }
 """Imports inside a function that point up on purpose."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 
 import golden_cases
 import numpy as np
@@ -13,14 +12,9 @@ from nets import NETS, dense
 from random_models import random_model
 
 import instjit as ij
-from instjit.kernel import Kernel
+from instjit.envelope import PROBED, deflated, inflated
 from instjit.load import decode
-from instjit.packed_model import EMPTY, PROBED, deflated, inflated, packed, unpacked
-from instjit.portable import VERSION
-
-ENVELOPE = 80
-"""Bytes of a pickle besides a model's: names of what opens it, sizes, and what a buffer's size, a
-matrix's shape and an instruction take above their entry in a binary file, for a few of each."""
+from instjit.packed_model import packed, unpacked
 
 
 def text_files() -> dict[str, bytes]:
@@ -129,7 +123,50 @@ def test_equal_arrays_lie_in_the_block_once() -> None:
 
 def test_the_end_of_a_structure_is_left_out_where_it_is_empty() -> None:
     assert packed(ODD["nothing"])[0] == ()
-    assert len(packed(dense(2, 1))[0]) == EMPTY.index(None) + 2  # feature_size is the last
+    assert packed(dense(2, 1))[0] == ((2, 1), ("SIGMOID",))
+
+
+def test_what_a_dense_chain_has_is_left_out() -> None:
+    layers = [ij.Dot(0, 1, 0, "RELU"), ij.Dot(1, 2, 1)]
+    arrays = [[[1, 2], [3, 4], [5, 6]], [[7, 8, 9]]], [[1, 2, 3], [4]]
+    chain = ij.Model([2, 3, 1], layers, *arrays, feature_size=2)
+    assert packed(chain)[0] == ((2, 3, 1), ("RELU", None))
+    double = ij.Model([2, 3, 1], layers, *arrays, feature_size=2, dtype="float64")
+    assert packed(double)[0] == ((2, 3, 1), ("RELU", None), "float64")
+
+
+UNUSUAL = {
+    "from another buffer": {"instructions": [ij.Dot(1, 2, 0)]},
+    "to another buffer": {"instructions": [ij.Dot(0, 2, 0)]},
+    "other weights": {"instructions": [ij.Dot(0, 1, 1)]},
+    "later": {"instructions": [ij.Activate(1, "RELU"), ij.Dot(0, 1, 0)]},
+    "wider": {"weights": [[[1, 2, 3]], [[4]]]},
+    "one matrix fewer": {"weights": [[[1, 2]]], "bias": [[3], [4]]},
+    "longer bias": {"bias": [[3, 4], [5]]},
+    "equal biases": {"bias": [[3], [3]]},
+    "no bias": {"bias": []},
+    "other columns": {"feature_size": 1},
+    "no columns": {"feature_size": None},
+    "names": {"feature_size": None, "features": ["a", "b"]},
+    "names and columns": {"feature_size": 2, "features": ["a", "b"]},
+    "no buffers": {"buffers": []},
+    "one buffer": {"buffers": [2]},
+    "a shape": {"buffers": [ij.Buffer((1, 2)), 1, 1]},
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_what_is_otherwise_than_in_a_chain_comes_back(name: str) -> None:
+    usual = {
+        "buffers": [2, 1, 1],
+        "instructions": [ij.Dot(0, 1, 0), ij.Dot(1, 2, 1)],
+        "weights": [[[1, 2]], [[4]]],
+        "bias": [[3], [5]],
+        "feature_size": 2,
+    }
+    model = ij.Model(**{**usual, **UNUSUAL[name]})
+    assert alike(again(model), model)
+    assert packed(model)[0] != packed(ij.Model(**usual))[0]
 
 
 @pytest.mark.parametrize("change", [-1, 1, 4])
@@ -156,47 +193,3 @@ def test_the_block_is_deflated_where_that_pays(numbers: np.ndarray, pays: bool) 
     smaller = deflated(content)
     assert (smaller is not None) is pays
     assert smaller is None or (inflated(smaller) == content and len(smaller) < len(content))
-
-
-@pytest.mark.parametrize("name", TEXTS)
-def test_a_pickle_is_smaller_than_the_json_file(name: str) -> None:
-    size = len(pickle.dumps(Kernel(decode(TEXTS[name]))))
-    assert size < 0.75 * len(TEXTS[name])
-
-
-@pytest.mark.parametrize("name", BINARIES)
-def test_a_pickle_is_as_large_as_the_binary_file_and_its_envelope(name: str) -> None:
-    size = len(pickle.dumps(Kernel(decode(BINARIES[name]))))
-    assert size <= len(BINARIES[name]) + ENVELOPE
-
-
-@pytest.mark.parametrize(
-    "widths", [[8, 24, 8, 1], [250, 300, 200], [1] * 40, [2] * 300, [3] * 1000], ids=len
-)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_pickle_is_below_a_tenth_more_than_a_binary_file(widths, dtype, tmp_path) -> None:
-    net = dense(*widths)
-    model = ij.Model(
-        net.buffers, net.instructions, net.weights, net.bias, feature_size=widths[0], dtype=dtype
-    )
-    ij.save(model, tmp_path / "net.rmd1")
-    content = (tmp_path / "net.rmd1").read_bytes()
-    assert len(pickle.dumps(Kernel(decode(content)))) < 1.1 * len(content)
-
-
-@pytest.mark.parametrize("text", ["0", "7", "-1", "42", "0.5"])
-def test_a_pickle_is_below_json_of_short_numbers(text: str) -> None:
-    row = "[" + ",".join([text] * 200) + "]"
-    document = {
-        "feature_size": 200,
-        "buffer_sizes": [200, 200],
-        "bias": ["ROW"],
-        "weights": [["ROW"] * 200],
-        "instructions": [{"type": "DOT", "input": 0, "output": 1, "weights": 0}],
-    }
-    content = json.dumps(document, separators=(",", ":")).replace('"ROW"', row).encode()
-    assert len(pickle.dumps(Kernel(decode(content)))) < 0.5 * len(content)
-
-
-def test_the_version_is_the_first_thing_in_a_pickle() -> None:
-    assert Kernel(dense(2, 1)).__reduce__()[1][0] == VERSION
