@@ -16,7 +16,7 @@ from instjit.gpu.emit import Form, GpuSource, emit
 from instjit.gpu.tensor_form import Precision
 from instjit.gpu.tile import SHARED_BYTES, Tile, shared_bytes_of
 from instjit.inplace import output
-from instjit.inputs import as_rows
+from instjit.inputs import as_rows, checked_passes
 from instjit.kernels.packing import Floats, Integers
 from instjit.lower import lower
 from instjit.model import Model
@@ -89,7 +89,7 @@ class CudaKernel(Portable, Streaming):
         self.input_size = model.input_size
         self.output_size = model.output_size
         self.required_memory = model.required_memory
-        passes = tuple(passes)
+        passes = checked_passes(passes)
         self._options = passes, form, tile, shared_bytes, precision
         self._program: Program = apply(lower(model), passes)
         self._places = layout.layout(self._program, model)

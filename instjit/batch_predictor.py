@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from instjit.compiler import compile
-from instjit.features import output_names
-from instjit.table import generate_features
+from instjit.counted import count, shown
+from instjit.errors import InputError, Problem
+from instjit.features import listed_names, output_names
+from instjit.table import generate_features, names_in, outputs_named
 
 
 class BatchPredictor:
@@ -33,7 +35,8 @@ class BatchPredictor:
     Raises
     ------
     InstjitError
-        As ``instjit.compile``.
+        As ``instjit.compile``. InputType, InputOutputCountMismatch: ``outputs``, ``columns``.
+        Unsupported: options beside a kernel, which has its own.
     """
 
     def __init__(
@@ -44,13 +47,16 @@ class BatchPredictor:
         columns: Sequence[str] | None = None,
         **options: Any,
     ) -> None:
-        made: Any = model if hasattr(model, "predict") else compile(model, **options)
-        self.kernel = made
-        self.columns = columns
-        self._named = outputs
+        is_kernel = hasattr(model, "predict")
+        if is_kernel and options:
+            sentence = f"{', '.join(options)}: options are for a model, a kernel has its own"
+            raise InputError(Problem("Unsupported", sentence))
+        self.kernel: Any = model if is_kernel else compile(model, **options)
+        self.columns = None if columns is None else listed_names(columns, "columns")
+        self._named = None if outputs is None else self._checked(outputs)
 
     @property
-    def outputs(self) -> str | Sequence[str]:
+    def outputs(self) -> tuple[str, ...]:
         """Names of the output columns; not in a pickle where they are the usual ones."""
         return output_names(self.kernel.output_size) if self._named is None else self._named
 
@@ -86,18 +92,28 @@ class BatchPredictor:
     def _taken(self, batch: Any) -> Sequence[str]:
         """Names of columns in the order of a row."""
         given: Sequence[str] = self.kernel.features if self.columns is None else self.columns
-        names = list(batch if isinstance(batch, Mapping) else batch.columns)
+        names = names_in(batch)
         width = self.kernel.input_size
         if len(names) == 1 and width > 1 and names[0] not in given:
             return [f"{names[0]}[{width}]"]
         return given or names
 
+    def _checked(self, outputs: Any) -> tuple[str, ...]:
+        names = outputs_named(outputs)
+        if len(names) != self.kernel.output_size or len(set(names)) < len(names):
+            wanted = f"{count(self.kernel.output_size, 'different name')} for the outputs"
+            sentence = f"expected {wanted}, got {shown(outputs)}"
+            raise InputError(Problem("InputOutputCountMismatch", sentence))
+        if not all(isinstance(name, str) for name in names):
+            sentence = f"names of outputs must be texts, got {shown(outputs)}"
+            raise InputError(Problem("InputType", sentence))
+        return names
+
     def _arrow(self, batch: Any, pa: Any) -> Any:
         table = pa.table(batch) if isinstance(batch, pa.RecordBatch) else batch
         found = self.kernel.stream(table, self.columns).read_all().combine_chunks()
-        names = [self.outputs] if isinstance(self.outputs, str) else list(self.outputs)
-        kept = table.drop_columns([name for name in names if name in table.column_names])
-        for name, column in zip(names, found.columns, strict=True):
+        kept = table.drop_columns([name for name in self.outputs if name in table.column_names])
+        for name, column in zip(self.outputs, found.columns, strict=True):
             kept = kept.append_column(name, column)
         if isinstance(batch, pa.RecordBatch):
             return pa.RecordBatch.from_struct_array(kept.to_struct_array().combine_chunks())

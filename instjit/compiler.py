@@ -8,8 +8,10 @@ from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
 
 from instjit import threads as thread_count
 from instjit.budget import budget_of, fastest_within, sample_of
-from instjit.errors import CompileError, InputError, Problem
+from instjit.counted import shown
+from instjit.errors import CompileError, Problem
 from instjit.formats.limits import DEFAULT, Limits
+from instjit.inputs import checked_passes
 from instjit.kernel import Kernel
 from instjit.kernels import target as targets
 from instjit.kernels import units
@@ -21,6 +23,7 @@ from instjit.model import Model
 from instjit.passes import PASSES, Pass, apply
 from instjit.progress import announced
 from instjit.validate import check
+from instjit.variant import forms_of
 
 if TYPE_CHECKING:
     from instjit.gpu.kernel import CudaKernel
@@ -46,7 +49,7 @@ def compile(
     threads: int | None = ...,
     level: str | None = ...,
     warm: str | Iterable[str] = ...,
-    passes: tuple[Pass, ...] = ...,
+    passes: Iterable[Pass] = ...,
     limits: Limits = ...,
 ) -> Kernel: ...
 
@@ -57,7 +60,7 @@ def compile(
     *,
     target: Literal["cuda"],
     precision: str = ...,
-    passes: tuple[Pass, ...] = ...,
+    passes: Iterable[Pass] = ...,
     limits: Limits = ...,
 ) -> CudaKernel: ...
 
@@ -71,7 +74,7 @@ def compile(
     threads: int | None = None,
     level: str | None = None,
     warm: str | Iterable[str] = (),
-    passes: tuple[Pass, ...] = PASSES,
+    passes: Iterable[Pass] = PASSES,
     limits: Limits = DEFAULT,
 ) -> Kernel | CudaKernel:
     """Compile a model to a kernel.
@@ -120,12 +123,13 @@ def compile(
         budget of "auto:...". LimitExceeded: the source is longer than
         ``limits.source_lines``.
     InputError
-        UnknownForm: ``warm``. InvalidThreadCount: ``threads``. What ``predict`` says of ``sample``.
+        UnknownForm: ``warm``. InvalidThreadCount: ``threads``. InputType: ``passes``. What
+        ``predict`` says of ``sample``.
     """
     _one_of("target", target, TARGETS)
     budget = _checked_precision(target, precision, sample)
     thread_count.checked(threads)
-    forms = _forms(warm)
+    forms, chosen = forms_of(warm), checked_passes(passes)
     if target == "cuda":
         _nothing_for_the_cpu(threads=threads, level=level, warm=forms or None)
     if isinstance(model, Model):
@@ -133,11 +137,11 @@ def compile(
     else:
         model = load(model, limits=limits)
     if target == "cuda":
-        return _for_cuda(model, passes, limits, cast("Precision", precision))
+        return _for_cuda(model, chosen, limits, cast("Precision", precision))
     blocking, valid = targets.choose(level), model
 
     def made(precision: str) -> Kernel:
-        kernel = Kernel(valid, level, threads, passes, precision)
+        kernel = Kernel(valid, level, threads, chosen, precision)
         _check_length(kernel, limits)
         return kernel
 
@@ -145,7 +149,7 @@ def compile(
         if budget is None:
             kernel = made(precision)
         else:
-            kernel = _auto(budget, model, sample, blocking, passes, made)
+            kernel = _auto(budget, model, sample, blocking, chosen, made)
         kernel.warm(forms)
     return kernel
 
@@ -176,15 +180,6 @@ def _auto(
     return fastest_within(budget, rows, (*narrowed, "float32"), made)
 
 
-def _forms(warm: Any) -> tuple[str, ...]:
-    if isinstance(warm, str):
-        return (warm,)
-    if not isinstance(warm, Iterable):
-        sentence = f'warm takes "row", "slots" or "buffer", or several of them, not {warm!r}'
-        raise InputError(Problem("UnknownForm", sentence))
-    return tuple(warm)
-
-
 def _for_cuda(
     model: Model, passes: tuple[Pass, ...], limits: Limits, precision: Precision
 ) -> CudaKernel:
@@ -213,5 +208,5 @@ def _check_length(kernel: Kernel | CudaKernel, limits: Limits) -> None:
 def _one_of(name: str, got: str, known: tuple[str, ...]) -> None:
     if got not in known:
         offered = " or ".join(f'"{one}"' for one in known)
-        sentence = f"{name} {got!r} is not offered, only {offered}"
+        sentence = f"{name} {shown(got)} is not offered, only {offered}"
         raise CompileError(Problem("Unsupported", sentence, fields={name: got}))

@@ -5,12 +5,23 @@ from __future__ import annotations
 from operator import index
 from typing import Any
 
+LARGEST = 2**63 - 1
+"""What a number out of a text is at most."""
+
 
 def whole(value: Any) -> int:
     """The value of a Python or NumPy integer; TypeError for all else, truth values too."""
     if isinstance(value, bool):
         raise TypeError("a truth value is no number")
     return index(value)
+
+
+def spelled(text: str) -> int | None:
+    """The number that digits spell, ``LARGEST`` where it is larger; None for any other text."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    digits = text.lstrip("0")  # of which int() takes 4,300 at most
+    return min(int(digits or "0"), LARGEST) if len(digits) <= len(str(LARGEST)) else LARGEST
 
 
 def count(number: int, word: str) -> str:

@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+from instjit.counted import shown
+from instjit.errors import InputError, Problem
 
 _ARRAY = re.compile(r"[^\[\]]+\[\+?([0-9]+)\]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -43,3 +47,20 @@ def column_names(name: str) -> tuple[str, ...]:
 def output_names(count: int) -> tuple[str, ...]:
     """What output columns are called: ``y``, or ``y0``, ``y1`` and so on."""
     return ("y",) if count == 1 else tuple(f"y{k}" for k in range(count))
+
+
+def listed_names(names: Any, argument: str) -> tuple[Any, ...]:
+    """Names of columns that a caller gives: texts, or what else a table may call one.
+
+    Raises
+    ------
+    InputError
+        InputType: a text, or no list of names.
+    """
+    hint = f": [{names!r}]" if isinstance(names, str) else ""
+    found = tuple(names) if isinstance(names, Iterable) else ()
+    is_list = isinstance(names, Iterable) and not isinstance(names, str)
+    if not is_list or not all(isinstance(name, Hashable) for name in found):
+        sentence = f"{argument} must be a list of names, got {shown(names)}{hint}"
+        raise InputError(Problem("InputType", sentence))
+    return found

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from instjit.arithmetic import FloatArray
-from instjit.counted import whole
+from instjit.counted import shown, whole
 from instjit.errors import InputError, Problem
 from instjit.model import Buffer, Model
+
+if TYPE_CHECKING:
+    from instjit.passes import Pass
 
 SHOWN_NAMES = 8
 
@@ -132,18 +135,28 @@ def checked_slots(model: Model, slots: tuple[int, int]) -> tuple[int, int]:
     try:
         start, stop = (whole(slot) for slot in slots)
     except (TypeError, ValueError) as error:
-        sentence = f"slots must be (start, stop), two whole numbers, got {slots!r}"
+        sentence = f"slots must be (start, stop), two whole numbers, got {shown(slots)}"
         raise InputError(Problem("InvalidSliceRange", sentence)) from error
     if not 0 <= start < stop:
-        sentence = f"slots must be (start, stop) with 0 <= start < stop, got ({start}, {stop})"
+        got = f"({shown(start)}, {shown(stop)})"
+        sentence = f"slots must be (start, stop) with 0 <= start < stop, got {got}"
         raise InputError(
             Problem("InvalidSliceRange", sentence, fields={"start": start, "end": stop})
         )
     if stop > model.required_memory:
-        sentence = f"slots end at {stop}, the flat buffer has {model.required_memory}"
+        sentence = f"slots end at {shown(stop)}, the flat buffer has {model.required_memory}"
         fields = {"start": start, "end": stop, "buffer_size": model.required_memory}
         raise InputError(Problem("SliceRangeOutOfBounds", sentence, fields=fields))
     return start, stop
+
+
+def checked_passes(passes: Any) -> tuple[Pass, ...]:
+    """Program passes, one after the other; InputError (InputType) for anything else."""
+    several = tuple(passes) if isinstance(passes, Iterable) else (passes,)
+    if not isinstance(passes, Iterable) or not all(map(callable, several)):
+        sentence = f"passes takes functions of instjit.passes in a list, not {shown(passes)}"
+        raise InputError(Problem("InputType", sentence))
+    return several
 
 
 def _input_buffers(model: Columns) -> list[int]:

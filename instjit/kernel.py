@@ -13,7 +13,7 @@ from instjit.arrow.streaming import Streaming
 from instjit.cost import Cost, cost
 from instjit.errors import InputError, Problem
 from instjit.inplace import flat_rows, is_rows, output
-from instjit.inputs import as_line, as_rows, checked_slots
+from instjit.inputs import as_line, as_rows, checked_passes, checked_slots
 from instjit.kernels import build, target, units
 from instjit.kernels.packing import Floats, Integers
 from instjit.kernels.source import Source
@@ -23,7 +23,7 @@ from instjit.model import Model
 from instjit.passes import PASSES, Pass
 from instjit.population import Population, as_population
 from instjit.portable import Options, Portable, unusual
-from instjit.variant import Compiled
+from instjit.variant import Compiled, forms_of
 
 if TYPE_CHECKING:
     from instjit.kernels.direct import Direct
@@ -103,7 +103,7 @@ class Kernel(Portable, Streaming):
             "required_memory": model.required_memory,
             "precision": precision,
             "_level": level,
-            "_passes": PASSES if passes is None else tuple(passes),
+            "_passes": PASSES if passes is None else checked_passes(passes),
             "_threads": threads,
             "_variants": {},
             "_direct": None,
@@ -330,7 +330,7 @@ class Kernel(Portable, Streaming):
         check_structure(self.source.digest, other.source.digest)
         return other
 
-    def warm(self, forms: Iterable[str] = ()) -> None:
+    def warm(self, forms: str | Iterable[str] = ()) -> None:
         """Compile now what would be compiled on first use.
 
         Parameters
@@ -345,16 +345,14 @@ class Kernel(Portable, Streaming):
         InputError
             UnknownForm.
         """
+        wanted = forms_of(forms)
         self._variant("output").warm()
         self._prepare_direct()
-        for form in forms:
-            if form in ("slots", "buffer"):
-                self._variant("slots" if form == "slots" else "buffer").warm()
-            elif form == "row":
+        for form in wanted:
+            if form == "row":
                 self._prepare_row()
             else:
-                sentence = f'warm takes "row", "slots" or "buffer", not {form!r}'
-                raise InputError(Problem("UnknownForm", sentence, fields={"form": form}))
+                self._variant("slots" if form == "slots" else "buffer").warm()
 
     def _straight(self, rows: FloatArray, result: FloatArray, limit: int) -> bool:
         """Whether machine code has taken rows that were converted."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from instjit import private_folder
+from instjit.counted import spelled
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -201,8 +202,8 @@ def _foreign(home: str) -> bool:
 
 
 def _size() -> int:
-    text = os.environ.get("INSTJIT_STORE_SIZE", "")
-    return int(text) if text.isascii() and text.isdigit() else SIZE
+    size = spelled(os.environ.get("INSTJIT_STORE_SIZE", ""))
+    return SIZE if size is None else size
 
 
 _told: set[str] = set()

@@ -8,8 +8,9 @@ from typing import Any, Protocol, TypeVar, cast
 import numpy as np
 
 from instjit.arithmetic import FloatArray
+from instjit.counted import count, shown
 from instjit.errors import InputError, Problem
-from instjit.features import column_names, feature_width
+from instjit.features import column_names, feature_width, listed_names
 from instjit.model import Model
 from instjit.reference import run
 
@@ -56,19 +57,24 @@ def generate_features(
     ------
     InputError
         ``MissingColumns`` with all that are missing; ``MissingFeatures`` when there are no names at
-        all; ``InputOutputCountMismatch`` when there are more or fewer outputs than names.
+        all; ``InputOutputCountMismatch`` when there are more or fewer outputs than names;
+        ``InputShape`` and ``InputType`` for what is no table of numbers.
     """
-    names = model.features if in_names is None else in_names
+    names = model.features if in_names is None else listed_names(in_names, "in_names")
     if not names:
         message = "the model has no feature names: say which columns to take with in_names"
         raise InputError(Problem("MissingFeatures", message))
     rows = select(table, names)
     outputs = run(model, rows) if isinstance(model, Model) else np.asarray(model.predict(rows))
-    return cast(Table, _with_columns(table, _named(outputs, out_names)))
+    return cast(Table, _with_columns(table, _named(outputs, outputs_named(out_names))))
 
 
-def _named(outputs: FloatArray, out_names: str | Sequence[str]) -> dict[str, FloatArray]:
-    names = [out_names] if isinstance(out_names, str) else list(out_names)
+def outputs_named(out_names: Any) -> tuple[Any, ...]:
+    """Names of output columns, of one or in a list; InputError (InputType) for anything else."""
+    return (out_names,) if isinstance(out_names, str) else listed_names(out_names, "output names")
+
+
+def _named(outputs: FloatArray, names: Sequence[Any]) -> dict[Any, FloatArray]:
     if outputs.shape[1] != len(names):
         message = f"the model gives {outputs.shape[1]} outputs, out_names has {len(names)} names"
         fields = {"outputs": outputs.shape[1], "names": len(names)}
@@ -83,27 +89,53 @@ def select(table: Any, names: Sequence[str]) -> FloatArray:
     ------
     InputError
         ``MissingColumns`` that names every missing one, ``InputShape`` for a column that is not
-        numbers.
+        numbers or has more or fewer rows than the first, ``InputType`` for what is no table.
     """
-    present = set(_names_of(table))
+    present = set(names_in(table))
     missing = [name for name in names if _sources(name, present) is None]
     if missing:
         message = f"the table has no column {', '.join(map(repr, missing))}"
         raise InputError(Problem("MissingColumns", message, fields={"columns": tuple(missing)}))
-    parts = [_numbers(table, name, _sources(name, present) or ()) for name in names]
+    sources = [_sources(name, present) or () for name in names]
+    _check_heights(table, [column for columns in sources for column in columns])
+    parts = [_numbers(table, *each) for each in zip(names, sources, strict=True)]
     return np.concatenate(parts, axis=1)
 
 
-def _names_of(table: Any) -> list[str]:
+def names_in(table: Any) -> list[Any]:
+    """Names of a table's columns; InputError (InputType) for what is no table."""
     if isinstance(table, Mapping):
         return list(table)
-    if isinstance(table, np.ndarray):
-        return list(table.dtype.names or ())
-    return list(table.columns)
+    if isinstance(table, np.ndarray) and table.dtype.names and table.ndim == 1:
+        return list(table.dtype.names)
+    if hasattr(table, "columns"):
+        return list(table.columns)
+    shape = f" of shape {table.shape}" if isinstance(table, np.ndarray) else ""
+    wanted = "a DataFrame, a dict of columns or a structured array of one dimension"
+    message = f"expected {wanted}, got {type(table).__name__}{shape}"
+    raise InputError(Problem("InputType", message))
 
 
-def _sources(name: str, present: set[str]) -> tuple[str, ...] | None:
+def _check_heights(table: Any, columns: Sequence[Any]) -> None:
+    height, first = None, None
+    for name in columns:
+        column = table[name]
+        try:
+            rows = len(column)
+        except TypeError as error:
+            message = f"column {name!r} must hold a number in every row, got {shown(column)}"
+            raise InputError(Problem("InputShape", message, fields={"column": name})) from error
+        if height is None:
+            height, first = rows, name
+        if rows != height:
+            message = f"column {name!r} has {count(rows, 'row')}, column {first!r} has {height:,}"
+            raise InputError(Problem("InputShape", message, fields={"column": name}))
+
+
+def _sources(name: Any, present: set[Any]) -> tuple[Any, ...] | None:
     """Columns that hold a feature: itself, or the parts or the whole of an array feature."""
+    if not isinstance(name, str):  # as DataFrames may call a column
+        return (name,) if name in present else None
     stem = name[: name.index("[")] if feature_width(name) and "[" in name else name
     for candidate in ((name,), column_names(name), (stem,)):
         if candidate and present.issuperset(candidate):
@@ -111,8 +143,8 @@ def _sources(name: str, present: set[str]) -> tuple[str, ...] | None:
     return None
 
 
-def _numbers(table: Any, name: str, sources: Sequence[str]) -> FloatArray:
-    width = feature_width(name) or 1
+def _numbers(table: Any, name: Any, sources: Sequence[Any]) -> FloatArray:
+    width = (feature_width(name) if isinstance(name, str) else None) or 1
     if len(table[sources[0]]) == 0:
         return np.zeros((0, width), np.float32)
     try:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from instjit.counted import whole
+from instjit.counted import shown, spelled, whole
 from instjit.errors import InputError, Problem
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -55,7 +55,7 @@ def checked(threads: int | None, default: int | None = None) -> int | None:
     except TypeError:
         count = 0
     if count < 1:
-        sentence = f"threads must be a whole number of at least 1, got {wanted!r}"
+        sentence = f"threads must be a whole number of at least 1, got {shown(wanted)}"
         raise InputError(Problem("InvalidThreadCount", sentence, fields={"count": wanted}))
     return count
 
@@ -80,8 +80,7 @@ def _from_environment(name: bytes) -> int | None:
     value = _getenv()(name)
     if value is None:
         return None
-    first = value.split(b",")[0].strip()
-    return int(first) if first.isdigit() and int(first) > 0 else None
+    return spelled(value.split(b",")[0].strip().decode("ascii", "replace")) or None
 
 
 @cache

@@ -5,9 +5,12 @@ Machine code is looked for, or compiled, on first use: a source can be had witho
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from instjit.cost import Cost
+from instjit.counted import shown
+from instjit.errors import InputError, Problem
 from instjit.kernels import build, emit, layout, packing, pairing, population, target
 from instjit.kernels.by_rows import quicker_by_rows
 from instjit.kernels.layout import Layout
@@ -31,6 +34,21 @@ SECONDS_PER_SLOT = 1.0e-10
 SECONDS_PER_CONSTANT = 4.5e-11
 """Rough rates of one core: 65 GFLOP/s of float32, a slot moved in, out or within, and a constant
 read for one row (89 GB/s)."""
+
+FORMS = ("row", "slots", "buffer")
+"""What is compiled on first use unless it is warmed."""
+
+
+def forms_of(warm: Any) -> tuple[str, ...]:
+    """One form or several, by name; InputError (UnknownForm) for anything else."""
+    several = (warm,) if isinstance(warm, str) else warm
+    forms = tuple(several) if isinstance(several, Iterable) else (several,)
+    wrong = [form for form in forms if form not in FORMS]
+    if wrong:
+        known = '"row", "slots" or "buffer", or several of them'
+        sentence = f"warm takes {known}, not {shown(wrong[0])}"
+        raise InputError(Problem("UnknownForm", sentence, fields={"form": wrong[0]}))
+    return forms
 
 
 class Compiled:

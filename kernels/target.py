@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from instjit.counted import shown
 from instjit.errors import CompileError, Problem
 from instjit.kernels import cpu
 
@@ -82,11 +83,9 @@ def choose(name: str | None) -> Level:
     best = detect()
     if name is None:
         return best
-    if name not in LEVELS:
-        known = ", ".join(LEVELS)
-        raise CompileError(
-            Problem("UnknownLevel", f"level {name!r} is none of {known}", fields={"level": name})
-        )
+    if name not in tuple(LEVELS):  # which asks nothing for a hash
+        sentence = f"level {shown(name)} is none of {', '.join(LEVELS)}"
+        raise CompileError(Problem("UnknownLevel", sentence, fields={"level": name}))
     runnable = {"generic", best.name} | ({"avx2"} if best.name == "avx512" else set())
     if name not in runnable:
         sentence = f"this CPU compiles for {best.name}, level {name} needs another one"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import decimal
+import itertools
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -352,6 +354,12 @@ def test_nulls_in_and_of_lists_may_be_nan(kind: str, plain) -> None:
     [
         ({"nulls": "zero"}, "UnknownForm"),
         ({"rows": 0}, "InvalidRowCount"),
+        ({"rows": 2**70}, "InvalidRowCount"),
+        ({"rows": 10**5000}, "InvalidRowCount"),
+        ({"rows": -(10**5000)}, "InvalidRowCount"),
+        ({"rows": float("nan")}, "InvalidRowCount"),
+        ({"nulls": ["nan"]}, "UnknownForm"),
+        ({"columns": [["age"]]}, "InputType"),
         ({"rows": 1.5}, "InvalidRowCount"),
         ({"columns": "age"}, "InputType"),
     ],
@@ -379,6 +387,73 @@ def test_a_chunk_is_computed_when_it_is_read(kernel) -> None:
     assert taken == 0
     assert reader.read_next_batch().num_rows == 200
     assert taken == 2
+
+
+MANY = np.random.default_rng(6).normal(size=(40_000, 3)).astype(np.float32)
+HEIGHTS = {
+    "one by one": [1] * 300,
+    "of a thousand": [1000] * 40,
+    "large and small": [5, 8192, 7, 0, 4096, 4095, 1, 20_000, 3, 3],
+    "just not large": [chunks.SMALL - 1] * 9,
+    "one more than are gathered": [1000] * (chunks.GATHERED // 1000) + [385, 1, 1],
+}
+
+
+@pytest.mark.parametrize("rows", [64, 4096, 10_000, 2**17])
+@pytest.mark.parametrize("name", HEIGHTS)
+def test_small_batches_are_gathered_and_nothing_shows_it(name: str, rows: int, kernel) -> None:
+    ends = np.cumsum([0, *HEIGHTS[name]])
+    whole = table(MANY)
+    batches = [whole.slice(a, b - a).combine_chunks() for a, b in itertools.pairwise(ends)]
+    several = [batch.to_batches()[0] for batch in batches if batch.num_rows]
+    found = list(kernel.stream(several, rows=rows))
+    assert same(found, kernel.predict(MANY[: ends[-1]]))
+    heights = [batch.num_rows for batch in found]
+    assert all(height == rows for height in heights[:-1])
+    assert heights[-1] <= rows
+
+
+def test_columns_that_are_not_taken_are_not_gathered(kernel) -> None:
+    """Dictionaries that differ from batch to batch, which nothing joins, and text."""
+    label = [pa.array([f"{k}"] * 100).dictionary_encode() for k in range(10)]
+    several = [
+        batch.append_column("label", label[k]).append_column("text", pa.array(["x"] * 100))
+        for k, batch in enumerate(table().to_batches(max_chunksize=100))
+    ]
+    assert same(kernel.stream(several), kernel.predict(ROWS))
+
+
+def test_few_small_batches_are_held(kernel) -> None:
+    alive: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+    most = 0
+
+    def watched() -> Iterator[Any]:
+        nonlocal most
+        for number in range(500):
+            batch = alive[number] = table(ROWS[:128]).to_batches()[0]
+            most = max(most, len(alive))
+            yield batch
+
+    assert sum(batch.num_rows for batch in kernel.stream(watched(), rows=2**17)) == 64_000
+    assert 2 < most <= chunks.GATHERED // 128 + 2
+
+
+@pytest.mark.parametrize("wrong", [0, 3, 9])
+def test_a_wrong_batch_among_gathered_ones_is_named(wrong: int, plain) -> None:
+    column = pa.array([[1.0, 2, 3]] * 100)
+    short = pa.array([[1.0, 2, 3]] * 7 + [[1.0, 2]] + [[1.0, 2, 3]] * 92)
+    several = [pa.record_batch({"x": short if k == wrong else column}) for k in range(10)]
+    with pytest.raises(ij.InputError) as caught:
+        plain.stream(several).read_all()
+    message = f"column 'x' of batch {wrong}: row 7 holds 2 numbers, expected 3"
+    assert str(caught.value) == message
+
+
+def test_an_earlier_wrong_batch_is_told_of_before_a_later_schema(kernel) -> None:
+    null = table().to_batches(max_chunksize=100)[:3]
+    null[1] = with_null(50)[0]
+    with pytest.raises(ij.InputError, match="column 'age' of batch 1: row 50 is null"):
+        kernel.stream([*null, single(age=["x"])]).read_all()
 
 
 def test_an_error_of_the_source_comes_through(kernel) -> None:

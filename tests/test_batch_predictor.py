@@ -72,6 +72,103 @@ def test_a_missing_column_is_named(predictor) -> None:
         predictor({"age": ROWS[:, 0], "other": ROWS[:, 1]})
 
 
+def test_a_structured_array_gets_further_fields(predictor) -> None:
+    names = ("id", *NAMES)
+    batch = np.zeros(40, [(name, "f4") for name in names])
+    for name, column in columns().items():
+        batch[name] = column
+    done = predictor(batch)
+    assert done.dtype.names == (*names, "y0", "y1")
+    assert outputs(done) == WANTED.tobytes()
+
+
+def test_names_of_columns_may_be_numbers() -> None:
+    pandas = pytest.importorskip("pandas")
+    done = ij.BatchPredictor(PLAIN)(pandas.DataFrame(ROWS))
+    assert list(done.columns) == [0, 1, 2, "y0", "y1"]
+    assert outputs(done) == WANTED.tobytes()
+    given = ij.BatchPredictor(NET, columns=[2, 0, 1])(pandas.DataFrame(ROWS[:, [1, 2, 0]]))
+    assert outputs(given) == WANTED.tobytes()
+
+
+TABLE = "expected a DataFrame, a dict of columns or a structured array of one dimension, got "
+NO_TABLES: dict[str, tuple[Any, str, str]] = {
+    "lists": (ROWS.tolist(), "InputType", TABLE + "list"),
+    "dicts": ([{"age": 1}], "InputType", TABLE + "list"),
+    "nothing": (None, "InputType", TABLE + "NoneType"),
+    "an iterator": (iter(()), "InputType", TABLE + "tuple_iterator"),
+    "a record": (np.zeros((), [("age", "f4")]), "InputType", TABLE + "ndarray of shape ()"),
+    "records in a square": (
+        np.zeros((2, 2), [("age", "f4")]), "InputType", TABLE + "ndarray of shape (2, 2)"
+    ),
+    "no columns": ({}, "MissingColumns", "the table has no column 'age', 'pair[2]'"),
+    "columns of unequal length": (
+        {"age": [1, 2], "pair": [[1, 2]]}, "InputShape",
+        "column 'pair' has 1 row, column 'age' has 2",
+    ),
+    "a column without rows": (
+        {"age": [1, 2], "pair": []}, "InputShape", "column 'pair' has 0 rows, column 'age' has 2"
+    ),
+    "a first column without rows": (
+        {"age": [], "pair": [[1, 2]]}, "InputShape", "column 'pair' has 1 row, column 'age' has 0"
+    ),
+    "parts of unequal length": (
+        {"age": [1], "pair[0]": [1], "pair[1]": [2, 3]}, "InputShape",
+        "column 'pair[1]' has 2 rows, column 'age' has 1",
+    ),
+    "a number": (
+        {"age": 1, "pair": [[1, 2]]}, "InputShape",
+        "column 'age' must hold a number in every row, got 1",
+    ),
+    "an array of no dimension": (
+        {"age": np.array(1), "pair": [[1, 2]]}, "InputShape",
+        "column 'age' must hold a number in every row, got array(1)",
+    ),
+    "lists of unequal length": (
+        {"age": [1, 2], "pair": [[1, 2], [3]]}, "InputShape",
+        "column 'pair[2]' must hold 2 numbers in every row: ",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_TABLES)
+def test_what_is_no_table_is_one_clear_error(name: str, predictor) -> None:
+    batch, kind, sentence = NO_TABLES[name]
+    with pytest.raises(ij.InputError) as caught:
+        predictor(batch)
+    assert caught.value.kind == kind
+    assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "sentence"),
+    [
+        ({"outputs": 5}, "InputType", "output names must be a list of names, got 5"),
+        ({"outputs": [1, 2]}, "InputType", "names of outputs must be texts, got [1, 2]"),
+        ({"outputs": [["a"], ["b"]]}, "InputType", "output names must be a list of names"),
+        ({"outputs": "a"}, "InputOutputCountMismatch",
+         "expected 2 different names for the outputs, got 'a'"),
+        ({"outputs": ["a", "a"]}, "InputOutputCountMismatch",
+         "expected 2 different names for the outputs, got ['a', 'a']"),
+        ({"columns": 5}, "InputType", "columns must be a list of names, got 5"),
+        ({"columns": "abc"}, "InputType", "columns must be a list of names, got 'abc': ['abc']"),
+        ({"columns": 10**5000}, "InputType",
+         "columns must be a list of names, got an integer of 16610 bits"),
+    ],
+    ids=["number", "numbers", "lists", "one", "twice", "columns", "a text", "huge"],
+)  # fmt: skip
+def test_names_that_are_none_are_refused_at_once(options, kind: str, sentence: str) -> None:
+    with pytest.raises(ij.InputError) as caught:
+        ij.BatchPredictor(NET, **options)
+    assert caught.value.kind == kind
+    assert str(caught.value).startswith(sentence)
+
+
+def test_options_beside_a_kernel_are_refused() -> None:
+    with pytest.raises(ij.InputError, match="threads: options are for a model"):
+        ij.BatchPredictor(ij.compile(NET), threads=2)
+
+
 def test_other_names_may_be_given() -> None:
     predictor = ij.BatchPredictor(NET, outputs=("a", "b"), columns=("x", "y", "z"))
     done = predictor({**columns(("x", "y", "z")), "a": np.zeros(40)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from plain_run import buffers_after, same_bits
 
 import instjit as ij
 from instjit import launch, reference
+from instjit.counted import shown
+from instjit.passes import drop_dead, fuse
 
 ROWS = 100
 
@@ -515,12 +518,47 @@ def test_dump_shows_the_compiled_code(kernel) -> None:
         ({"warm": ("tiles",)}, ij.InputError, "UnknownForm"),
         ({"warm": "rows"}, ij.InputError, "UnknownForm"),
         ({"warm": 3}, ij.InputError, "UnknownForm"),
+        ({"warm": [[]]}, ij.InputError, "UnknownForm"),
+        ({"passes": 3}, ij.InputError, "InputType"),
+        ({"passes": "fuse"}, ij.InputError, "InputType"),
+        ({"passes": "fuse", "target": "cuda"}, ij.InputError, "InputType"),
+        ({"level": ["avx2"]}, ij.CompileError, "UnknownLevel"),
+        ({"threads": -(10**5000)}, ij.InputError, "InvalidThreadCount"),
+        ({"precision": 10**5000}, ij.CompileError, "Unsupported"),
     ],
+    ids=lambda value: shown(value, 60),
 )
 def test_compile_refuses_what_it_does_not_offer(options, error, kind, kernel) -> None:
     with pytest.raises(error) as caught:
         ij.compile(kernel.model, **options)
     assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda"])
+@pytest.mark.parametrize("given", [list, iter, tuple])
+def test_passes_may_be_given_in_anything(given, target, kernel) -> None:
+    made = ij.compile(kernel.model, passes=given((drop_dead, fuse)), target=target)
+    assert made == ij.compile(kernel.model, passes=(drop_dead, fuse), target=target)
+    assert hash(made) == hash(pickle.loads(pickle.dumps(made)))
+
+
+@pytest.mark.parametrize(
+    "slots", [(0, 10**5000), (-(10**5000), 1), (10**5000, 1), (0, 10**5000, 2), (0, float("nan"))],
+    ids=["beyond", "before", "backwards", "three", "NaN"],
+)  # fmt: skip
+def test_slots_that_no_buffer_has_are_refused(slots, kernel, rows) -> None:
+    with pytest.raises(ij.InputError) as caught:
+        kernel.predict(rows, slots=slots)
+    assert caught.value.kind in ("InvalidSliceRange", "SliceRangeOutOfBounds")
+    assert len(str(caught.value)) < 200
+
+
+def test_a_kernel_is_warmed_by_the_name_of_one_form_or_of_several(kernel) -> None:
+    kernel.warm("row")
+    kernel.warm(["row", "slots"])
+    for wrong in (3, "rows", ["row", 3], None):
+        with pytest.raises(ij.InputError, match="warm takes"):
+            kernel.warm(wrong)
 
 
 def test_compile_takes_what_load_takes(kernel, tmp_path, rows, wanted) -> None:

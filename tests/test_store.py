@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from instjit import private_folder, store
+from instjit.counted import LARGEST
 from instjit.store import Entry, Store
 
 KEY, OTHER = "0123456789abcdef" * 4, "f" * 64
@@ -318,7 +319,14 @@ def test_the_same_trouble_is_told_once(place: Store, kept: Path, caplog) -> None
     assert len(caplog.records) == 1
 
 
-@pytest.mark.parametrize(("text", "size"), [("1000", 1000), ("", store.SIZE), ("1e3", store.SIZE)])
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1000", 1000), ("", store.SIZE), ("1e3", store.SIZE), ("-1", store.SIZE), ("0", 0),
+        ("9" * 5000, LARGEST), ("0" * 5000 + "7", 7), ("\u00b2", store.SIZE),
+    ],
+    ids=lambda value: str(value)[:8],
+)  # fmt: skip
 def test_the_environment_says_how_much(monkeypatch, text: str, size: int) -> None:
     monkeypatch.setenv("INSTJIT_STORE", "/a")
     monkeypatch.setenv("INSTJIT_STORE_SIZE", text)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import instjit as ij
-from instjit import threads
+from instjit import counted, threads
 
 
 @pytest.fixture
@@ -71,6 +71,9 @@ def test_a_cgroups_quota_limits_the_threads(files, count, system) -> None:
         ({"INSTJIT_THREADS": "-2"}, 8),
         ({"INSTJIT_THREADS": "many", "OMP_NUM_THREADS": "4"}, 4),
         ({"OMP_NUM_THREADS": ""}, 8),
+        ({"OMP_NUM_THREADS": "9" * 5000}, 8),
+        ({"INSTJIT_THREADS": "0" * 5000 + "3"}, 3),
+        ({"INSTJIT_THREADS": "\u00b2"}, 8),
     ],
 )
 def test_the_environment_limits_the_threads(environment, count, system) -> None:
@@ -95,7 +98,15 @@ def test_numpys_whole_numbers_are_counts() -> None:
     assert type(threads.checked(np.uint8(2))) is int
 
 
-@pytest.mark.parametrize("wrong", [0, -1, True, np.True_, np.False_, "2", 1.0, np.float32(2), [1]])
+def test_a_huge_count_is_all_there_are(system) -> None:
+    system(cpus=8)
+    assert threads.granted(threads.checked(2**70)) == threads.granted(10**5000) == 8
+
+
+WRONG = [0, -1, True, np.True_, np.False_, "2", 1.0, np.float32(2), [1], float("inf"), -(10**5000)]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=counted.shown)
 def test_a_count_that_is_none_is_refused(wrong) -> None:
     for arguments in ((wrong, None), (None, wrong)):
         with pytest.raises(ij.InputError) as caught:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,10 @@ CHUNK_BYTES = 2**22
 
 FEWEST, MOST = 64, 2**17
 """Rows of a chunk."""
+
+SMALL, GATHERED = 2**12, 2**14
+"""Rows of a batch below which it waits for others, and of those that are then taken in at once.
+Taking in four columns costs 25 us besides 3.5 us for 1,000 rows, joining batches 1 us for each."""
 
 Array = npt.NDArray[Any]
 
@@ -72,27 +76,91 @@ def chunks(batches: Iterable[Any], wanted: Wanted, height: int) -> Iterator[Arra
         What ``columns.parts_of`` says of a schema; NullValue; InputShape: a list of another length.
     """
     schema: Any = None
-    parts: tuple[Part, ...] = ()
-    chunk, filled = np.empty((0, 0)), 0
+    chunk = _Chunk(height, wanted)
     for number, batch in enumerate(batches):
-        if not batch.num_rows:
+        rows = batch.num_rows
+        if not rows:
             continue  # of an empty one even the types may be missing
         if schema is None or not batch.schema.equals(schema):
             schema = batch.schema
-            parts = parts_of(schema, wanted.features, wanted.width, wanted.where(number))
+            chunk.turn_to(schema, number)
         start = 0
-        while start < batch.num_rows:
-            if not filled:
-                chunk = np.empty((height, wanted.width), wanted.dtype)
-            taken = min(height - filled, batch.num_rows - start)
-            target = chunk[filled : filled + taken]
-            _fill(target, _Source(batch, start, parts, wanted, number))
-            start, filled = start + taken, filled + taken
-            if filled == height:
-                yield chunk
-                filled = 0
-    if filled:
-        yield chunk[:filled]
+        while start < rows:
+            count = min(chunk.room, rows - start)
+            chunk.add(batch, start, count, number)
+            start += count
+            if not chunk.room:
+                yield chunk.taken()
+    if chunk.room < height:
+        yield chunk.taken()
+
+
+class _Chunk:
+    """Rows that are being filled in, those of small batches several batches at a time.
+
+    Attributes
+    ----------
+    room
+        Rows that are missing.
+    """
+
+    def __init__(self, height: int, wanted: Wanted) -> None:
+        self._height, self._wanted = height, wanted
+        self._parts: tuple[Part, ...] = ()
+        self._side_by_side: tuple[Part, ...] = ()  # where their columns alone are taken over
+        self._rows = np.empty((0, 0))
+        self._filled = self._gathered = 0
+        self._small: list[tuple[Any, int, int, int]] = []
+        self.room = height
+
+    def turn_to(self, schema: Any, number: int) -> None:
+        """Batches are of another schema from now on."""
+        self._settle()
+        wanted = self._wanted
+        self._parts = parts_of(schema, wanted.features, wanted.width, wanted.where(number))
+        each = enumerate(self._parts)
+        self._side_by_side = tuple(replace(part, place=place) for place, part in each)
+
+    def add(self, batch: Any, start: int, count: int, number: int) -> None:
+        """Take in rows of a batch, as many as there is room for at most."""
+        self.room -= count
+        if count >= SMALL:
+            self._settle()
+            self._fill(batch, start, count, number, self._parts)
+            return
+        self._small.append((batch, start, count, number))
+        self._gathered += count
+        if self._gathered >= GATHERED:
+            self._settle()
+
+    def taken(self) -> Array:
+        """The rows; the chunk is empty again."""
+        self._settle()
+        rows, self._rows = self._rows[: self._filled], np.empty((0, 0))
+        self._filled, self.room = 0, self._height
+        return rows
+
+    def _settle(self) -> None:
+        several, self._small, self._gathered = self._small, [], 0
+        if len(several) > 1:
+            began = self._filled
+            try:
+                for batch in _joined(several, self._parts):
+                    self._fill(batch, 0, batch.num_rows, 0, self._side_by_side)
+                return
+            except InputError:  # of rows that it counts otherwise: their own batch tells which
+                self._filled = began
+        for one in several:
+            self._fill(*one, self._parts)
+
+    def _fill(
+        self, batch: Any, start: int, count: int, number: int, parts: tuple[Part, ...]
+    ) -> None:
+        if not self._filled:
+            self._rows = np.empty((self._height, self._wanted.width), self._wanted.dtype)
+        target = self._rows[self._filled : self._filled + count]
+        _fill(target, _Source(batch, start, parts, self._wanted, number))
+        self._filled += count
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +176,17 @@ class _Source:
         return InputError(
             Problem(kind, sentence, fields={"column": part.name, "batch": self.number})
         )
+
+
+def _joined(several: Iterable[tuple[Any, int, int, int]], parts: Iterable[Part]) -> list[Any]:
+    """The rows of all, their parts' columns alone, in one batch, or in few where lists are long."""
+    batches = [
+        batch if count == batch.num_rows else batch.slice(start, count)
+        for batch, start, count, _ in several
+    ]
+    table = pyarrow().Table.from_batches(batches).select([part.place for part in parts])
+    joined: list[Any] = table.combine_chunks().to_batches()
+    return joined
 
 
 def _fill(target: Array, source: _Source) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,11 +11,14 @@ from instjit.arithmetic import FloatArray
 from instjit.arrow import pyarrow
 from instjit.arrow.batches import batches_of
 from instjit.arrow.chunks import Wanted, chunks, good_height
-from instjit.counted import whole
+from instjit.counted import shown, whole
 from instjit.errors import InputError, Problem
-from instjit.features import output_names
+from instjit.features import listed_names, output_names
 
 NULLS = ("error", "nan")
+
+MOST_BYTES = 2**40
+"""Of a chunk: more are no number of rows that anybody means."""
 
 
 class Predictor(Protocol):
@@ -37,11 +40,11 @@ def stream(
 ) -> Any:
     """The outputs of a source's rows; arguments and errors as ``Streaming.stream``."""
     if nulls not in NULLS:
-        sentence = f'nulls must be "error" or "nan", got {nulls!r}'
+        sentence = f'nulls must be "error" or "nan", got {shown(nulls)}'
         raise InputError(Problem("UnknownForm", sentence, fields={"nulls": nulls}))
     names = kernel.features if columns is None else _listed(columns)
     wanted = Wanted(names, kernel.input_size, nulls == "nan")
-    height = good_height(kernel.input_size, kernel.output_size) if rows is None else _height(rows)
+    height = _height(rows, kernel)
     batches = batches_of(source, names)
     schema = output_schema(output_names(kernel.output_size))
 
@@ -66,25 +69,26 @@ def record_batch(outputs: FloatArray, schema: Any) -> Any:
 
 
 def _listed(columns: Any) -> tuple[str, ...]:
-    if isinstance(columns, str):
-        sentence = f"columns must be a list of names, got {columns!r}: [{columns!r}]"
-        raise InputError(Problem("InputType", sentence))
-    names = tuple(columns) if isinstance(columns, Iterable) else (columns,)
+    names = listed_names(columns, "columns")
     if not all(isinstance(name, str) for name in names):
-        sentence = f"columns must be a list of names, got {columns!r}"
+        sentence = f"columns must be a list of names, got {shown(columns)}"
         raise InputError(Problem("InputType", sentence))
     if len(set(names)) < len(names):
-        sentence = f"columns must be different names, got {columns!r}"
+        sentence = f"columns must be different names, got {shown(columns)}"
         raise InputError(Problem("InputType", sentence))
     return names
 
 
-def _height(rows: Any) -> int:
+def _height(rows: Any, kernel: Predictor) -> int:
+    if rows is None:
+        return good_height(kernel.input_size, kernel.output_size)
+    most = MOST_BYTES // (4 * max(1, kernel.input_size, kernel.output_size))
     try:
         height = whole(rows)
     except TypeError:
         height = 0
-    if height < 1:
-        sentence = f"rows of a chunk: expected a whole number of at least 1, got {rows!r}"
-        raise InputError(Problem("InvalidRowCount", sentence, fields={"rows": str(rows)}))
+    if not 1 <= height <= most:
+        wanted = f"a whole number of at least 1 and at most {most:,}"
+        sentence = f"rows of a chunk: expected {wanted}, got {shown(rows)}"
+        raise InputError(Problem("InvalidRowCount", sentence, fields={"rows": shown(rows)}))
     return height
