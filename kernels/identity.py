@@ -29,14 +29,9 @@ BESIDE = ("arithmetic", "functions", "program")
 """Modules of ``instjit`` from which code follows; what shapes the text is in its digest."""
 
 IRRELEVANT = ("NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
-IRRELEVANT_KINDS = ("NUMBA_THREADING_LAYER", "NUMBA_CUDA_", "NUMBA_ENABLE_CUDASIM")
-"""Settings that change no code; what the two of the CPU amount to is told anyway."""
-
-DEFAULTS = {
-    "OPT": 3, "LOOP_VECTORIZE": 1, "SLP_VECTORIZE": 0, "BOUNDSCHECK": None, "DEBUGINFO_DEFAULT": 0,
-    "LLVM_REFPRUNE_PASS": 1, "DISABLE_INTEL_SVML": 0,
-}  # fmt: skip
-"""Numba's own; a program may have set others."""
+IRRELEVANT_KINDS = ("NUMBA_NUMBA_", "NUMBA_THREADING_LAYER", "NUMBA_CUDA_", "NUMBA_ENABLE_CUDASIM")
+"""Settings that change no code; what the two of the CPU amount to is told anyway. Numba calls its
+numbers of threads ``config.NUMBA_NUM_THREADS`` and the like."""
 
 
 def key(structure: str, form: str) -> str:
@@ -97,22 +92,41 @@ def _numba_version() -> str:
 
 
 def _settings() -> dict[str, Any]:
-    told = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith("NUMBA_")
+    """What the environment and the file say, and where Numba holds something else, that too."""
+    config = sys.modules.get("numba.core.config")
+    if config is not None:
+        config.reload_config()  # as a compilation does: what the environment says by then counts
+    told = {name: value for name, value in os.environ.items() if _is_setting(name)}
+    file = _file()
+    changed = {}
+    if config is not None:
+        read = _read_anew(tuple(sorted(told.items())), file)
+        held = {name: getattr(config, name, value) for name, value in read.items()}
+        changed = {name: repr(held[name]) for name in read if held[name] != read[name]}
+    return {"cpu": cpu.name_and_features(), "told": told, "changed": changed, "file": file}
+
+
+def _is_setting(name: str) -> bool:
+    return (
+        name.startswith("NUMBA_")
         and name not in IRRELEVANT
         and not name.startswith(IRRELEVANT_KINDS)
+    )
+
+
+@cache
+def _read_anew(environment: tuple[tuple[str, str], ...], file: str) -> dict[str, Any]:
+    """Numba's settings as they follow from the environment and the file alone: 0.7 ms."""
+    spec = importlib.util.find_spec("numba.core.config")
+    if spec is None or spec.loader is None:
+        return {}
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if name.isupper() and _is_setting(f"NUMBA_{name}")
     }
-    config = sys.modules.get("numba.core.config")
-    changed = {
-        name: str(value)
-        for name, default in DEFAULTS.items()
-        if config is not None
-        and (value := getattr(config, name, default)) != default
-        and f"NUMBA_{name}" not in told
-    }
-    return {"cpu": cpu.name_and_features(), "told": told, "changed": changed, "file": _file()}
 
 
 def _file() -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ctypes
 import json
 import logging
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -230,7 +233,8 @@ def test_the_emitting_modules_are_all_that_code_follows_from() -> None:
         if name not in seen:
             seen.add(name)
             front += imported(TREES[name])
-    known = {f"instjit.{name}" for name in identity.BESIDE} | {"instjit.errors"}
+    messages = {"instjit.errors", "instjit.counted"}
+    known = {f"instjit.{name}" for name in identity.BESIDE} | messages
     assert {name for name in seen if not name.startswith("instjit.kernels")} <= known
     assert all((identity.HERE / MODULES[n].name).exists() for n in seen if ".kernels." in n)
 
@@ -286,12 +290,65 @@ def test_settings_of_numba_are_in_the_key_whether_it_is_loaded_or_not(plain_key,
         assert level == "generic"
 
 
-def test_what_a_program_sets_in_numba_is_in_the_key(monkeypatch) -> None:
+SET = """
+import os, sys
+import numba
+from numba.core import config
+from instjit.kernels import identity
+{before}
+key = identity.key("0", "tiles")
+config.reload_config()  # the first thing that a compilation does
+print(int(config.OPT), config.LOOP_VECTORIZE, identity.key("0", "tiles") == key, key)
+"""
+
+SETTINGS = {
+    "nothing": ("", {}, "3 1"),
+    "the program": ("config.OPT = 1", {}, "1 1"),
+    "the program, another": ("config.LOOP_VECTORIZE = 0", {}, "3 0"),
+    "the environment": ("", {"NUMBA_OPT": "1"}, "1 1"),
+    "the environment, late": ("os.environ['NUMBA_OPT'] = '1'", {}, "1 1"),
+    "the environment, then the program": ("config.OPT = 3", {"NUMBA_OPT": "1"}, "3 1"),
+    "the environment, no more": ("del os.environ['NUMBA_OPT']", {"NUMBA_OPT": "1"}, "3 1"),
+    "the program, then the environment": (
+        "config.OPT = 0; os.environ['NUMBA_LOOP_VECTORIZE'] = '0'", {}, "3 0"
+    ),
+    "what changes no code": (
+        "config.THREADING_LAYER = 'omp'; config.NUMBA_NUM_THREADS = 1", {}, "3 1"
+    ),
+}  # fmt: skip
+LIKE = {
+    "the environment, late": "the environment",
+    "the environment, no more": "nothing",
+    "what changes no code": "nothing",
+}
+"""Those that have the key of another, which it can be loaded by."""
+
+
+def test_what_a_compilation_uses_is_in_the_key_whoever_has_set_it() -> None:
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("NUMBA_")}
+    keys = {}
+    for name, (before, environment, used) in SETTINGS.items():
+        done = subprocess.run(
+            [sys.executable, "-c", SET.format(before=before)],
+            env={**clean, **environment}, cwd=Path(__file__).parents[1],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found, keys[name] = done.stdout.strip().rsplit(" ", 1)
+        assert (name, found) == (name, f"{used} True")
+    for name, like in LIKE.items():
+        assert keys[name] == keys[like], name
+    others = [key for name, key in keys.items() if name not in LIKE]
+    assert len(set(others)) == len(others)
+
+
+def test_a_setting_that_a_program_has_changed_back_changes_nothing(monkeypatch) -> None:
     from numba.core import config
 
     before = identity.key("0", "tiles")
-    monkeypatch.setattr(config, "OPT", 0)
-    assert identity.key("0", "tiles") != before
+    with monkeypatch.context() as patch:
+        patch.setattr(config, "OPT", 0)
+        assert identity.key("0", "tiles") != before
+    assert identity.key("0", "tiles") == before
 
 
 def test_structure_and_form_are_in_the_key() -> None:
