@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
@@ -29,9 +30,10 @@ uvicorn = pytest.importorskip("uvicorn")
 
 from starlette.requests import Request  # noqa: E402
 
-from examples.server import batching  # noqa: E402
+from examples.server import app, batching  # noqa: E402
 from examples.server.app import Service, application  # noqa: E402
 from examples.server.batching import Batcher  # noqa: E402
+from examples.server.forms import rows_of  # noqa: E402
 from examples.server.metrics import Histogram, Metrics  # noqa: E402
 from examples.server.refused import Refused  # noqa: E402
 from examples.server.settings import Settings  # noqa: E402
@@ -230,6 +232,79 @@ def test_a_client_that_leaves_amid_its_body_is_counted(port) -> None:
     with socket.create_connection(("127.0.0.1", port)) as wire:
         wire.sendall(HEAD + b"Content-Length: 20\r\n\r\n{")
     wait_until(lambda: counted(port, 'server_errors_total kind="ClientLeft"') == before + 1)
+
+
+def parsing(bodies: list[bytes], while_one_is_parsed: Callable[[Service], Any]) -> list[bool]:
+    """Ask for outputs of bodies; whether each was parsed on the event loop.
+
+    The story comes when one is being parsed in a thread, or when all are answered.
+    """
+    inline, began, free = [], threading.Event(), threading.Event()
+
+    def held_up(*asked: Any) -> Any:
+        inline.append(threading.current_thread() is threading.main_thread())
+        if not inline[-1]:
+            began.set()
+            assert free.wait(20)
+        return rows_of(*asked)
+
+    def request(body: bytes) -> Request:
+        made = Request({"type": "http", "headers": [(b"content-type", JSON.encode())]})
+        made._receive = AsyncMock(return_value={"type": "http.request", "body": body})
+        return made
+
+    async def tell() -> None:
+        service = Service(MODEL, first_two, replace(LIMITS, body_bytes=2**20, rows=50))
+        answers = [asyncio.create_task(service.predict(request(body))) for body in bodies]
+        while not began.is_set() and not all(task.done() for task in answers):
+            await asyncio.sleep(0.001)
+        await while_one_is_parsed(service)
+        free.set()
+        assert [(await task).status_code for task in answers] == [200] * len(bodies)
+        await service.close()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "rows_of", held_up)
+        asyncio.run(tell())
+    return inline
+
+
+def first_two(rows: Any) -> Any:
+    return rows[:, :2]
+
+
+def test_health_answers_and_small_bodies_are_parsed_while_a_large_one_is() -> None:
+    small = b'{"row": [1, 2, 3]}'
+    large = small + b" " * app.PARSED_INLINE
+
+    async def look(service: Service) -> None:
+        asked = Request({"type": "http", "headers": []})
+        assert (await service.healthz(asked)).status_code == 200
+        assert b'status="200"} 1' in bytes((await service.metrics(asked)).body)  # the small one
+
+    assert parsing([large, small], look) == [False, True]
+
+
+@pytest.mark.parametrize(("more", "on_the_loop"), [(0, True), (1, False)])
+def test_bodies_from_a_size_on_are_parsed_in_a_thread(more: int, on_the_loop: bool) -> None:
+    async def nothing(service: Service) -> None: ...
+
+    body = b'{"row": [1, 2, 3]}'.ljust(app.PARSED_INLINE + more)
+    assert parsing([body], nothing) == [on_the_loop]
+
+
+def test_a_large_body_is_refused_as_a_small_one_is() -> None:
+    request = Request({"type": "http", "headers": [(b"content-type", JSON.encode())]})
+    body = b'{"rows": [[1, 2]'.ljust(app.PARSED_INLINE + 1)
+    request._receive = AsyncMock(return_value={"type": "http.request", "body": body})
+
+    async def ask_once() -> tuple[int, Any]:
+        service = Service(MODEL, first_two, replace(LIMITS, body_bytes=2**20))
+        answer = await service.predict(request)
+        await service.close()
+        return answer.status_code, orjson.loads(answer.body)["error"]["kind"]
+
+    assert asyncio.run(ask_once()) == (400, "NotJson")
 
 
 def test_metrics_count_what_was_asked(port) -> None:

@@ -14,8 +14,9 @@ refuses it answers with ``{"error": {"kind": ..., "message": ...}}``: 400 for wh
 for a body that takes too long, 413 for one that is too long, 415 for one of another type, 422 for
 one that does not fit the model, 503 when too many rows wait.
 
-Every worker process has its own kernel, queue and metrics. Requests that arrive together are worked
-out in one ``predict``: those that the event loop has read in one turn, or, with ``--wait-ms``, in
-that time. Limits are options or environment variables (``--help``, ``SERVER_BODY_BYTES``). Put it
-behind a proxy that bounds headers and connections.
+JSON of more than 64 KiB is parsed in a thread, so that other requests, ``/healthz`` among them, are
+answered meanwhile. Every worker process has its own kernel, queue and metrics. Requests that arrive
+together are worked out in one ``predict``: those that the event loop has read in one turn, or, with
+``--wait-ms``, in that time. Limits are options or environment variables (``--help``,
+``SERVER_BODY_BYTES``). Put it behind a proxy that bounds headers and connections.
 """
