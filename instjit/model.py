@@ -322,7 +322,8 @@ class Model:
             return _rebuild, tuple(getattr(self, name) for name in self.__dataclass_fields__)
 
     def _content(self) -> Iterator[bytes]:
-        yield repr((self.buffers, self.features, self.feature_size)).encode()
+        more = () if self.dtype == "float32" else (self.dtype,)  # arrays tell, where there are any
+        yield repr((self.buffers, self.features, self.feature_size, *more)).encode()
         for instruction in self.instructions:
             yield repr(instruction).encode()
         for arrays in (self.weights, self.bias, self.parameters):

@@ -40,6 +40,16 @@ def constants(model: ij.Model) -> list[np.ndarray]:
     return [*model.weights, *model.bias]
 
 
+@pytest.mark.parametrize(
+    "weights", [[], [[[0.5]]], [np.zeros((0, 0))]], ids=["none", "one", "empty"]
+)
+def test_models_of_another_dtype_are_not_equal(weights) -> None:
+    single, double = (ij.Model([1, 1], [], weights, dtype=d) for d in ("float32", "float64"))
+    assert single != double
+    assert single.digest != double.digest
+    assert double.rounded == single
+
+
 def test_the_constants_keep_every_digit() -> None:
     model = dense()
     assert model.dtype == "float64"
