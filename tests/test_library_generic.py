@@ -17,10 +17,12 @@ from plain_run import same_bits
 from test_library_c import compiled, outputs
 
 import instjit as ij
-from instjit.errors import FormatError, InputError
+from instjit.errors import CompileError, FormatError, InputError
 from instjit.formats import rmd1
 from instjit.formats.limits import Limits
+from instjit.kernels import machine_code
 from instjit.kernels.machine_code import cpus_of
+from instjit.library import generic
 from instjit.library.generic import build_generic, sources, symbol
 from instjit.library.texts import header
 
@@ -163,14 +165,32 @@ def _kind(content: bytes, ours: bool) -> str:
     return "good"
 
 
+def shared(times: int, most: int = 0) -> bytes:
+    """Layers of 2^18 numbers, all the same ones; bytes of ``most`` numbers in all."""
+    there = rmd1.Layer(2**12, 2**6, 0, 0, rmd1.DenseActivation.RELU)
+    back = rmd1.Layer(2**6, 2**12, 0, 0, rmd1.DenseActivation.RELU)
+    numbers = np.zeros(max(2**18, most)), np.zeros(2**12)
+    return rmd1.pack_dense(rmd1.Dense.of([there, back] * (times // 2), *numbers, "float32"))
+
+
+@pytest.mark.parametrize(("times", "most"), [(128, 0), (20_000, 0), (146, 2**24 + 2**20)])
+def test_layers_that_share_more_numbers_than_a_file_may_ask_for_are_refused(times, most) -> None:
+    content = shared(times, most)
+    with limited_memory(2**26), pytest.raises(FormatError) as caught:
+        ij.load_library(library(), content)
+    assert caught.value.kind == "LimitExceeded"
+
+
+@pytest.mark.parametrize(("times", "most"), [(126, 0), (134, 2**24 + 2**20)])
+def test_layers_may_share_128_mib_of_numbers_or_as_many_as_the_file_has_twice(times, most) -> None:
+    loaded = ij.load_library(library(), shared(times, most))
+    assert (loaded.row(np.ones(2**12)) == 0).all()
+
+
 @pytest.mark.library
 def test_what_takes_more_than_memory_is_refused() -> None:
-    wide = [rmd1.Layer(2**16, 2**6, 0, 0, rmd1.DenseActivation.RELU)]
-    back = rmd1.Layer(2**6, 2**16, 0, 0, rmd1.DenseActivation.RELU)
-    content = rmd1.pack_dense(
-        rmd1.Dense.of([*wide, back] * 2000, np.zeros(2**22), np.zeros(2**16), "float32")
-    )
-    with limited_memory(2**32), pytest.raises(MemoryError):
+    content = shared(120)
+    with limited_memory(2**26), pytest.raises(MemoryError):
         ij.load_library(library(), content)
 
 
@@ -217,3 +237,16 @@ def test_a_model_of_the_generic_library_and_one_of_its_own_share_a_program() -> 
     paths = f"-Wl,-rpath,{library().parent}:{one.parent}"
     subprocess.run([*command, paths, "-o", made / "both"], check=True)
     assert subprocess.run([made / "both"], check=False).returncode == 0
+
+
+def test_on_other_platforms_it_is_for_what_the_compiler_makes(monkeypatch) -> None:
+    monkeypatch.setattr(generic, "host_triple", lambda: "aarch64-linux-gnu")
+    monkeypatch.setattr(machine_code, "host_triple", lambda: "aarch64-linux-gnu")
+    flags: list[str] = []
+    monkeypatch.setattr(generic.compiling, "run", lambda words, folder: flags.extend(words))
+    monkeypatch.setattr(generic.compiling, "shared_library", lambda inputs, out, *_: out.touch())
+    build_generic(folder() / "elsewhere.so", name="elsewhere")
+    assert "-DDENSE_CODE=dense_generic" in flags
+    assert not any(str(flag).startswith("-march") for flag in flags)
+    with pytest.raises(CompileError, match="no CPU 'x86-64-v3'"):
+        build_generic(folder() / "elsewhere.so", cpu="v3")

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CPU",
         help="native, x86-64-v2, x86-64-v3 or x86-64-v4 (v2, v3, v4 for short), several of them "
         "with a comma between, among which the library chooses when it runs, or another that LLVM "
-        "knows (default: native)",
+        "knows (default: native; with --generic v4,v3,v2)",
     )
     parser.add_argument(
         "--target", metavar="TRIPLE", help="another platform, such as aarch64-linux-gnu"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from instjit.errors import CompileError, Problem
 from instjit.kernels.c99_functions import functions_text
-from instjit.kernels.machine_code import STEPS, Cpu, cpus_of
+from instjit.kernels.machine_code import STEPS, Cpu, architecture, cpus_of, host_triple
 from instjit.library import blueprint, compiling, texts
 from instjit.library.files import beside, written
 from instjit.library.texts import quoted, text
@@ -20,13 +20,14 @@ ACTIVATIONS = ("relu", "sigmoid", "tanh")
 FAST = ("-O3", "-fno-math-errno", "-fno-trapping-math")
 """Neither changes a result; without them loops with comparisons are not vectorised."""
 
+BY_DEFAULT = ("x86-64-v4", "x86-64-v3", "x86-64-v2")
 DEFAULT_NAME = "instjit_rmd1"
 
 
 def build_generic(
     path: str | os.PathLike[str],
     *,
-    cpu: str | Iterable[str] = ("x86-64-v4", "x86-64-v3", "x86-64-v2"),
+    cpu: str | Iterable[str] | None = None,
     name: str | None = None,
     force: bool = True,
 ) -> list[Path]:
@@ -41,7 +42,8 @@ def build_generic(
     path, force
         As ``instjit.build``.
     cpu
-        As ``instjit.build``; on other platforms than x86-64 what the compiler takes by default.
+        As ``instjit.build``; by default x86-64-v4, v3 and v2, on other platforms than x86-64 what
+        the compiler makes code for when nothing is named.
     name
         Prefix of the functions; "instjit_rmd1" by default.
 
@@ -63,10 +65,12 @@ def build_generic(
     return written({output: library, **beside(output, prefix, header)}, force)
 
 
-def _cpus(names: str | Iterable[str]) -> list[Cpu]:
+def _cpus(names: str | Iterable[str] | None) -> list[Cpu]:
+    if names is None:
+        names = BY_DEFAULT if architecture(host_triple()) == "x86_64" else ("",)
     asked = names.split(",") if isinstance(names, str) else list(names)
     cpus = cpus_of(asked)
-    if any(each.model not in STEPS and each.name != "native" for each in cpus):
+    if asked != [""] and any(each.model not in STEPS and each.name != "native" for each in cpus):
         sentence = f"the generic library is for native or some of {', '.join(STEPS)}"
         raise CompileError(Problem("UnknownCpu", sentence, fields={"cpu": asked}))
     return cpus
@@ -79,9 +83,9 @@ def _linked(name: str, header: bytes, cpus: Sequence[Cpu], soname: str, folder: 
     inputs = [folder / "library.c"]
     for cpu in cpus:
         inputs.append(folder / f"{symbol(cpu)}.o")
-        march = "native" if cpu.name == "native" else cpu.model
-        code = f"-DDENSE_CODE={symbol(cpu)}"
-        flags = [*compiling.FLAGS, *FAST, f"-march={march}", code]
+        flags = [*compiling.FLAGS, *FAST, f"-DDENSE_CODE={symbol(cpu)}"]
+        if cpu.step or cpu.name == "native":
+            flags.append(f"-march={'native' if cpu.name == 'native' else cpu.model}")
         compiling.run([*flags, "-c", folder / "kernel.c", "-o", inputs[-1]], folder)
     result = folder / "result"
     compiling.shared_library(inputs, result, folder, soname)

@@ -29,10 +29,11 @@ KINDS = {
     16: "IncompatibleChain",
     17: "StructureMismatch",
     18: "NotADenseChain",
+    19: "LimitExceeded",
 }
 """Kind of the problem of each status."""
 
-OF_THE_FILE = range(10, 17)
+OF_THE_FILE = (*range(10, 17), 19)
 
 
 class Options(ctypes.Structure):
@@ -107,7 +108,7 @@ class Library:
             functions[each].argtypes = arguments
         self.functions: dict[str, Any] = functions
         self.run_prepared: Any = held[f"{self.name}_run"]
-        """``run`` for arguments that are C objects already: half the time of the conversions."""
+        """``run`` for arguments that are converted already: a quarter of the time."""
         if not functions["is_compatible"](API_VERSION):
             found = functions["api_version"]()
             sentence = f"{path}: version {found} of the interface, expected {API_VERSION}"

@@ -9,6 +9,8 @@ struct instjit_model {
 
 static const char *const feature_names[] = {NULL};
 
+#define MOST_OF_ANY ((uint64_t)1 << 25)
+
 /* Interleaved chains of a sum, from its shape alone. */
 static uint64_t chains_of(uint64_t outputs, uint64_t inputs) {
     if (outputs <= 4 && inputs >= 16) return 8;
@@ -16,9 +18,17 @@ static uint64_t chains_of(uint64_t outputs, uint64_t inputs) {
     return outputs <= 48 && inputs >= 64 ? 2 : 1;
 }
 
-/* Layers and the room for their numbers; 0 floats when there is not so much memory. */
+/* Packed numbers that a file may ask for: twice its own, or 128 MiB. Layers may share numbers, so that
+ * a small file could name them any number of times. */
+static uint64_t most_floats(const rmd1 *file) {
+    const uint64_t most = 2 * ((uint64_t)file->weight_count + file->bias_count);
+    return most > MOST_OF_ANY ? most : MOST_OF_ANY;
+}
+
+/* Layers and the room for their numbers; 0 floats when they are too many. */
 static uint64_t plan_layers(const rmd1 *file, const dense_code *code, dense_layer *layers,
                             instjit_info *info, uint64_t *widest) {
+    const uint64_t most = most_floats(file);
     uint64_t floats = 0;
     for (uint32_t i = 0; i < file->layers; i++) {
         const rmd1_layer found = rmd1_layer_at(file, i);
@@ -27,7 +37,7 @@ static uint64_t plan_layers(const rmd1 *file, const dense_code *code, dense_laye
                                    found.activation};
         if (layers) layers[i] = layer;
         const uint64_t more = code->floats_of(outputs, inputs);
-        if (more > SIZE_MAX / 8 - floats) return 0;
+        if (more > most - floats) return 0;
         floats += more;
         info->weight_count += inputs * outputs;
         info->bias_count += outputs;
@@ -62,7 +72,9 @@ static instjit_status make(const code *chosen, const rmd1 *file, instjit_model *
     const uint64_t floats = plan_layers(file, code, NULL, &info, &widest);
     const uint64_t head = sizeof(instjit_model) + LINE_BYTES, most = SIZE_MAX / 4;
     const uint64_t table = sizeof(dense_layer) * (uint64_t)file->layers;
-    if (!floats || table > most || widest > most / (8 * code->lanes)) return INSTJIT_OUT_OF_MEMORY;
+    if (!floats) return INSTJIT_LIMIT_EXCEEDED;
+    if (table > most / 2 || floats > most / 8 || widest > most / (8 * code->lanes))
+        return INSTJIT_OUT_OF_MEMORY;
     char *memory = calloc(1, (size_t)(head + table + LINE_BYTES + floats * sizeof(float)));
     if (!memory) return INSTJIT_OUT_OF_MEMORY;
     instjit_model *made = (instjit_model *)memory;

@@ -39,7 +39,8 @@ extern "C" {
     X(INSTJIT_INVALID_LAYER, 15, "a layer of the RMD1 file is empty or outside its numbers")   \
     X(INSTJIT_INCOMPATIBLE_CHAIN, 16, "a layer takes other inputs than the one before gives")  \
     X(INSTJIT_STRUCTURE_MISMATCH, 17, "the RMD1 file has another structure than the library")  \
-    X(INSTJIT_NOT_DENSE, 18, "the model of this library is none that an RMD1 file can hold")
+    X(INSTJIT_NOT_DENSE, 18, "the model of this library is none that an RMD1 file can hold")   \
+    X(INSTJIT_LIMIT_EXCEEDED, 19, "layers of the RMD1 file share more numbers than it may ask for")
 
 #define INSTJIT_STATUS_ENTRY(name, number, sentence) name = number,
 enum { INSTJIT_STATUSES(INSTJIT_STATUS_ENTRY) INSTJIT_STATUS_END_ };
