@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from instjit.errors import CompileError, Problem
 from instjit.kernels.cpu import name_and_features
@@ -71,7 +72,7 @@ def cpu_of(name: str, triple: str | None = None) -> Cpu:
         UnknownTarget: LLVM has no such platform or CPU here. UnknownCpu.
     """
     host = host_triple()
-    platform = triple or host
+    platform = whole(triple or host)
     if name == "native":
         if triple is not None and architecture(triple) != architecture(host):
             sentence = f"the CPU of this machine is no CPU for {triple}: name one"
@@ -80,7 +81,9 @@ def cpu_of(name: str, triple: str | None = None) -> Cpu:
     else:
         model = SHORT.get(name, name) or PLAINEST.get(architecture(platform), "")
         features = FEATURES.get(model, "")
-        if name and model not in STEPS:
+        if re.match("(arm|thumb)(?!64)", platform):
+            features = "-neon"  # its NEON takes subnormal numbers for 0
+        if name and not (model in STEPS and architecture(platform) == "x86_64"):
             _check_known(model, platform)
     level = LEVELS[level_name(_probed(platform, model, features))]
     step = _step(platform, model, features) if architecture(platform) == "x86_64" else 0
@@ -153,6 +156,12 @@ def assembly(module: Any, cpu: Cpu) -> str:
     return str(_machine(cpu.triple, cpu.model, cpu.features).emit_assembly(module))
 
 
+def byte_order(cpu: Cpu) -> Literal["<", ">"]:
+    """Of the platform, as NumPy writes it."""
+    layout = str(_machine(cpu.triple, cpu.model, cpu.features).target_data)
+    return ">" if layout.startswith("E") else "<"
+
+
 @cache
 def _machine(triple: str, model: str, features: str) -> Any:
     import llvmlite.binding as llvm
@@ -212,6 +221,14 @@ def _step(triple: str, model: str, features: str) -> int:
         return STEPS[model]
     name = level_name(_probed(triple, model, features))
     return {"avx512": 4, "avx2": 3}.get(name, 2)
+
+
+def whole(triple: str) -> str:
+    """With the vendor that is often left out: LLVM reads "arm-linux-gnueabihf" by places."""
+    architecture, *others = triple.split("-")
+    if len(others) == 2 and others[0] in ("linux", "none"):
+        others.insert(0, "unknown")
+    return "-".join((architecture, *others))
 
 
 def architecture(triple: str) -> str:

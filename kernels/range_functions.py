@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from llvmlite import ir
 
@@ -97,14 +97,17 @@ def write_functions(module: ir.Module, source: Source, tiles: str, row: str) -> 
     _write_row(_Writer(module, row, one, parts), parts)
 
 
-def write_constants(module: ir.Module, k: Floats, n: Integers, prefix: str) -> None:
-    """The packed constants as data, ``prefix_k`` and ``prefix_n``."""
+def write_constants(
+    module: ir.Module, k: Floats, n: Integers, prefix: str, order: Literal["<", ">"] = "<"
+) -> None:
+    """The packed constants as data, ``prefix_k`` and ``prefix_n``, in that order of bytes."""
     for name, array in (("k", k), ("n", n)):
+        content = array.astype(array.dtype.newbyteorder(order)).tobytes()
         kind = ir.ArrayType(ir.IntType(8), array.nbytes)
         data = ir.GlobalVariable(module, kind, f"{prefix}_{name}")
         data.global_constant = True
         data.align = LINE_BYTES
-        text = "\\" + array.tobytes().hex("\\") if array.nbytes else ""
+        text = "\\" + content.hex("\\") if content else ""
         data.initializer = ir.FormattedConstant(kind, f'c"{text}"')
 
 

@@ -15,7 +15,7 @@ import instjit as ij
 from instjit import cli
 from instjit.errors import CompileError, InputError
 from instjit.kernels.elf import undefined
-from instjit.kernels.machine_code import cpu_of, cpus_of
+from instjit.kernels.machine_code import cpu_of, cpus_of, whole
 from instjit.library import symbols
 from instjit.library.build import build
 from instjit.library.texts import name_of, quoted
@@ -57,6 +57,29 @@ def test_object_code_for_aarch64_multiplies_and_adds_in_one_instruction(tmp_path
     text = (tmp_path / "a.s").read_text()
     assert text.count("fmla") > 50
     assert "bl\tfmaf" not in text
+
+
+def test_object_code_for_32_bit_arm_has_no_neon_and_takes_hard_floats(tmp_path) -> None:
+    build(model("layers"), tmp_path / "a.s", emit="asm", target="armv7-linux-gnueabihf")
+    text = (tmp_path / "a.s").read_text()
+    assert ".eabi_attribute\t28, 1" in text
+    assert re.search(r"\tv(add|mul)\.f32\ts", text)
+    assert not re.search(r"\tv(add|mul)\.f32\t[dq]", text)
+
+
+@pytest.mark.parametrize(
+    ("triple", "wanted"),
+    [
+        ("aarch64-linux-gnu", "aarch64-unknown-linux-gnu"),
+        ("thumbv7em-none-eabihf", "thumbv7em-unknown-none-eabihf"),
+        ("x86_64-pc-windows-msvc", "x86_64-pc-windows-msvc"),
+        ("arm64-apple-macos", "arm64-apple-macos"),
+        ("x86_64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"),
+        ("wasm32", "wasm32"),
+    ],
+)
+def test_a_vendor_that_is_left_out_is_unknown(triple, wanted) -> None:
+    assert whole(triple) == wanted
 
 
 @pytest.mark.skipif(not libraries.X86, reason="not an x86-64 machine")
@@ -112,6 +135,10 @@ REFUSED = {
     "twice the same": ("UnknownCpu", {"cpu": "v2,v2"}),
     "CPUs that are no steps": ("UnknownCpu", {"cpu": "v2,skylake"}),
     "native elsewhere": ("UnknownCpu", {"cpu": "native,v2"}),
+    "a CPU of another platform": (
+        "UnknownCpu",
+        {"cpu": "v2", "emit": "object", "target": "riscv64-linux-gnu"},
+    ),
 }
 
 

@@ -151,7 +151,8 @@ def _module(code: Code, name: str, codes: Sequence[Code]) -> Any:
     range_functions.write_functions(module, code.form.source, *functions)
     data = [f"{name}_k", f"{name}_n"] if code is codes[0] else []
     if data:
-        range_functions.write_constants(module, code.form.k, code.form.n, name)
+        order = machine_code.byte_order(code.cpu)
+        range_functions.write_constants(module, code.form.k, code.form.n, name, order)
     return machine_code.optimised(str(module), code.cpu, frozenset((*functions, *data)))
 
 
