@@ -7,7 +7,6 @@ import os
 import threading
 from ctypes import c_size_t, c_void_p
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,12 +32,13 @@ class _Thread:
     """Scratch of one thread, and a row of input and of output.
 
     Rows are copied here and back, which takes a tenth of the time that NumPy takes to say where an
-    array lies.
+    array lies. ``words`` are the arguments of a run as a call passes them on: 150 ns less than C
+    objects, 1.1 us less than integers.
     """
 
-    __slots__ = ("memory", "run", "scratch", "x", "y")
+    __slots__ = ("memory", "scratch", "words", "x", "y")
 
-    def __init__(self, function: Any, model: Any, info: Info) -> None:
+    def __init__(self, model: Any, info: Info) -> None:
         size = max(int(info.row_scratch_bytes), int(info.batch_scratch_bytes))
         alignment = int(info.scratch_alignment)
         self.memory = np.empty(size + alignment, np.uint8)
@@ -47,9 +47,10 @@ class _Thread:
         self.x = np.empty(int(info.input_size), np.float32)
         self.y = np.empty(int(info.output_size), np.float32)
         numbers = [(array.ctypes.data, array.size) for array in (self.x, self.y)]
-        pairs = [*numbers, (begin, size)]
-        words = [word for at, count in pairs for word in (c_void_p(at), c_size_t(count))]
-        self.run = partial(function, model, *words)
+        words: list[Any] = [c_void_p.from_param(model.value)]
+        for at, count in (*numbers, self.scratch):
+            words += [c_void_p.from_param(at), c_size_t.from_param(count)]
+        self.words: tuple[Any, ...] = tuple(words)
 
 
 class LibraryKernel:
@@ -94,6 +95,7 @@ class LibraryKernel:
         self._info = info
         self._columns = Columns(self.input_size, self.features, (Buffer((self.input_size,)),))
         self._held = threading.local()
+        self._shapes = (self.input_size,), (self.output_size,)
 
     def __del__(self) -> None:
         if model := getattr(self, "_model", None):
@@ -155,15 +157,25 @@ class LibraryKernel:
         InputError
             As ``predict``.
         """
-        held = self._thread()
-        held.x[:] = x if _is_line(x, held.x) else as_line(self._columns, x)
-        if out is not None and not (_is_line(out, held.y) and out.flags.carray):
-            output(out, held.y.shape)
-        if status := held.run():
+        try:
+            held: _Thread = self._held.thread
+        except AttributeError:
+            held = self._thread()
+        line, result = self._shapes
+        fits = type(x) is np.ndarray and x.dtype is FLOAT32 and x.shape == line
+        held.x[...] = x if fits else as_line(self._columns, x)
+        if out is not None and not (
+            type(out) is np.ndarray
+            and out.dtype is FLOAT32
+            and out.shape == result
+            and out.flags.carray
+        ):
+            output(out, result)
+        if status := self._run(*held.words):
             self._check(status)
         if out is None:
             return held.y.copy()
-        out[:] = held.y
+        out[...] = held.y
         return out
 
     def single(self, x: Any) -> float:
@@ -175,7 +187,7 @@ class LibraryKernel:
         try:
             held: _Thread = self._held.thread
         except AttributeError:
-            held = self._held.thread = _Thread(self._run, self._model, self._info)
+            held = self._held.thread = _Thread(self._model, self._info)
         return held
 
 
@@ -215,7 +227,3 @@ def _address(array: FloatArray) -> int:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
     except (TypeError, ValueError):  # it is read-only, or empty
         return int(array.ctypes.data)
-
-
-def _is_line(x: Any, like: FloatArray) -> bool:
-    return type(x) is np.ndarray and x.dtype is FLOAT32 and x.shape == like.shape
