@@ -112,6 +112,18 @@ def test_scratch_of_exactly_the_stated_size_is_enough_and_a_byte_less_is_not() -
     assert call.run() == 0
 
 
+@pytest.mark.parametrize("name", ["one", "narrow", "named"])
+def test_scratch_is_whole_lines_and_that_of_a_batch_is_enough_for_a_row(name) -> None:
+    functions, model = Library(library(name, NATIVE)).functions, ctypes.c_void_p()
+    functions["create"](None, 0, None, ctypes.byref(model))
+    info = Info(size=ctypes.sizeof(Info))
+    functions["info"](model, ctypes.byref(info))
+    sizes = int(info.row_scratch_bytes), int(info.batch_scratch_bytes)
+    assert 0 < sizes[0] <= sizes[1]
+    assert [size % info.scratch_alignment for size in sizes] == [0, 0]
+    functions["destroy"](model)
+
+
 def test_no_rows_are_no_error_and_need_no_memory() -> None:
     call = Call()
     call.rows = call.x_size = call.y_size = call.scratch_bytes = 0
@@ -134,7 +146,8 @@ def test_create_refuses_what_is_null_and_leaves_the_result_as_it_was() -> None:
     options = Options(ctypes.sizeof(Options), None)
     assert created(None, 5, options, ctypes.byref(model)) == NULL
     assert created(None, 0, options, None) == NULL
-    assert created(None, 0, Options(8, None), ctypes.byref(model)) == 6
+    for size in (0, 8, 15, 4097, 2**63):
+        assert created(None, 0, Options(size, None), ctypes.byref(model)) == 6
     assert created(None, 0, Options(16, b"pentium"), ctypes.byref(model)) == 8
     assert model.value == 77
 
@@ -144,9 +157,10 @@ def test_info_and_names_refuse_null() -> None:
     info = Info(size=ctypes.sizeof(Info))
     assert call.functions["info"](None, ctypes.byref(info)) == NULL
     assert call.functions["info"](call.model, None) == NULL
-    info = Info(size=47)
-    assert call.functions["info"](call.model, ctypes.byref(info)) == 6
-    assert (info.input_size, info.size) == (0, 47)
+    for size in (0, 47, 4097, 2**63):
+        info = Info(size=size)
+        assert call.functions["info"](call.model, ctypes.byref(info)) == 6
+        assert (info.input_size, info.size) == (0, size)
     assert call.functions["feature_name"](None, 0) is None
     assert call.functions["feature_name"](call.model, 0) is None
     assert call.functions["destroy"](None) == 0

@@ -15,10 +15,10 @@ const char *INSTJIT(status_string)(instjit_status status) {
 
 instjit_status INSTJIT(info)(const instjit_model *model, instjit_info *info) {
     if (!model || !info) return INSTJIT_NULL_POINTER;
-    if (info->size < INSTJIT_INFO_SIZE_1) return INSTJIT_BAD_STRUCT_SIZE;
-    uint64_t asked = info->size;
-    size_t known = asked < sizeof *info ? (size_t)asked : sizeof *info;
-    memset((char *)info + known, 0, (size_t)(asked - known));
+    const uint64_t asked = info->size;
+    if (asked < INSTJIT_INFO_SIZE_1 || asked > INSTJIT_STRUCT_SIZE_MOST) return INSTJIT_BAD_STRUCT_SIZE;
+    const size_t known = asked < sizeof *info ? (size_t)asked : sizeof *info;
+    memset((char *)info + known, 0, (size_t)asked - known);
     memcpy((char *)info + sizeof info->size, (const char *)&model->info + sizeof info->size,
            known - sizeof info->size);
     return INSTJIT_OK;

@@ -24,7 +24,8 @@ static int cpu_step(void) { return 0; }
 
 /* The first code that this CPU can run, or the named one. */
 static instjit_status choose(const instjit_options *options, const code **chosen) {
-    if (options && options->size < INSTJIT_OPTIONS_SIZE_1) return INSTJIT_BAD_STRUCT_SIZE;
+    if (options && (options->size < INSTJIT_OPTIONS_SIZE_1 || options->size > INSTJIT_STRUCT_SIZE_MOST))
+        return INSTJIT_BAD_STRUCT_SIZE;
     const char *name = options ? options->cpu : NULL;
     const int step = cpu_step();
     instjit_status status = name ? INSTJIT_UNKNOWN_CPU : INSTJIT_UNSUPPORTED_CPU;

@@ -65,8 +65,8 @@ static instjit_status make(const code *chosen, const rmd1 *file, instjit_model *
                 repack(k, model_k, b, (uint64_t)chosen->panel, (uint64_t)codes[0].panel);
         made->k = k;
     }
-    made->info.row_scratch_bytes = made->row_floats * sizeof(float);
-    made->info.batch_scratch_bytes = made->tile_floats * sizeof(float);
+    made->info.row_scratch_bytes = in_lines(made->row_floats);
+    made->info.batch_scratch_bytes = in_lines(made->tile_floats);
     made->info.tile_rows = (uint64_t)chosen->lanes;
     made->info.cpu = chosen->cpu;
     made->info.digest = chosen->digest;

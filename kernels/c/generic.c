@@ -85,8 +85,8 @@ static instjit_status make(const code *chosen, const rmd1 *file, instjit_model *
     fill(k, file, code, layers);
     info.input_size = layers[0].inputs;
     info.output_size = layers[file->layers - 1].outputs;
-    info.row_scratch_bytes = 2 * widest * sizeof(float);
-    info.batch_scratch_bytes = info.row_scratch_bytes * code->lanes;
+    info.row_scratch_bytes = in_lines(2 * widest);
+    info.batch_scratch_bytes = in_lines(2 * widest * code->lanes);
     *made = (instjit_model){code, {layers, file->layers, widest, k}, info, memory};
     *model = made;
     return INSTJIT_OK;

@@ -27,7 +27,7 @@ extern "C" {
     X(INSTJIT_SCRATCH_TOO_SMALL, 3, "the scratch memory is smaller than info says")            \
     X(INSTJIT_MISALIGNED, 4, "floats are not aligned to 4 bytes, or scratch not as info says") \
     X(INSTJIT_OVERLAP, 5, "input, output and scratch share memory")                            \
-    X(INSTJIT_BAD_STRUCT_SIZE, 6, "the size field of a struct is smaller than version 1's")    \
+    X(INSTJIT_BAD_STRUCT_SIZE, 6, "the size field of a struct is not the size of any version") \
     X(INSTJIT_UNSUPPORTED_CPU, 7, "the library has no code that this CPU can run")             \
     X(INSTJIT_UNKNOWN_CPU, 8, "the library has no code for the CPU that the options name")     \
     X(INSTJIT_OUT_OF_MEMORY, 9, "there is not enough memory")                                  \
@@ -63,8 +63,8 @@ typedef struct instjit_info {
     uint64_t input_size;          /* floats of a row of input */
     uint64_t output_size;         /* floats of a row of output */
     uint64_t row_scratch_bytes;   /* for run */
-    uint64_t batch_scratch_bytes; /* for run_batch, whatever the number of rows */
-    uint64_t scratch_alignment;   /* in bytes */
+    uint64_t batch_scratch_bytes; /* for run_batch, whatever the number of rows; enough for run */
+    uint64_t scratch_alignment;   /* in bytes; both sizes are multiples of it */
     uint64_t instruction_count;
     uint64_t weight_count;
     uint64_t bias_count;
@@ -76,9 +76,10 @@ typedef struct instjit_info {
     const char *version;      /* of instjit */
 } instjit_info;
 
-/* What size must be at least. */
+/* What size must be at least, and at most: what was never set is rarely in between. */
 #define INSTJIT_INFO_SIZE_1 48u
 #define INSTJIT_OPTIONS_SIZE_1 16u
+#define INSTJIT_STRUCT_SIZE_MOST 4096u
 #endif /* INSTJIT_API_VERSION */
 
 #ifndef INSTJIT_EXPORT
