@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from instjit.errors import CompileError, Problem
 from instjit.kernels.cpu import name_and_features
+from instjit.kernels.double_fma import with_double_fma
 from instjit.kernels.target import LEVELS, PROBE, Level, level_name
 
 STEPS = {"x86-64-v4": 4, "x86-64-v3": 3, "x86-64-v2": 2, "x86-64": 1}
@@ -131,6 +132,8 @@ def optimised(text: str, cpu: Cpu, kept: frozenset[str]) -> Any:
     import llvmlite.binding as llvm
 
     machine = _machine(cpu.triple, cpu.model, cpu.features)
+    if cpu.step and cpu.level.name == "generic":
+        text = with_double_fma(text)
     module = llvm.parse_assembly(text)
     module.triple = cpu.triple
     module.data_layout = str(machine.target_data)

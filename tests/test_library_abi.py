@@ -12,7 +12,6 @@ import pytest
 from libraries import COMPILER, CPUS, library, model
 
 from instjit.kernels.elf import undefined
-from instjit.kernels.machine_code import cpu_of
 from instjit.library.build import build
 from instjit.library.interface import KINDS, SIGNATURES, Info, Options
 from instjit.library.symbols import ALLOWED
@@ -101,13 +100,12 @@ def test_nothing_is_needed_but_the_c_and_the_mathematics_library() -> None:
     assert needed <= {"libc.so.6", "libm.so.6"}
 
 
-def test_kernels_need_fmaf_alone_and_only_where_there_is_no_instruction() -> None:
+def test_kernels_need_nothing_on_any_cpu() -> None:
     for cpu in CPUS:
         path = libraries.folder() / f"{cpu}_{NAME}.o"
         build(model(NAME), path, emit="object", cpu=cpu)
-        wanted = () if cpu_of(cpu).step != 2 else ("fmaf",)
-        assert undefined(path.read_bytes()) == wanted
-        assert symbols(path, "--undefined-only") == set(wanted)
+        assert undefined(path.read_bytes()) == ()
+        assert symbols(path, "--undefined-only") == set()
 
 
 def sizes(changed: str, folder: Path, *flags: str) -> list[list[int]]:

@@ -23,7 +23,7 @@ from instjit.passes import PASSES
 
 PLATFORMS = {
     "aarch64-linux-gnu": ("neon", b"\x7fELF\x02", ()),
-    "x86_64-linux-gnu": ("generic", b"\x7fELF\x02", ("fmaf",)),
+    "x86_64-linux-gnu": ("generic", b"\x7fELF\x02", ()),
     "riscv64-linux-gnu": ("generic", b"\x7fELF\x02", ()),
     "thumbv7em-none-eabihf": ("generic", b"\x7fELF\x01", ()),
     "arm64-apple-macos": ("neon", b"\xcf\xfa\xed\xfe", None),

@@ -39,6 +39,31 @@ static inline void store(float *p, vec a) { vst1q_f32(p, a); }
 static inline vec all(float a) { return vdupq_n_f32(a); }
 static inline vec fma_(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
 static inline vec add(vec a, vec b) { return vaddq_f32(a, b); }
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+typedef __m128 vec;
+#define WIDTH 4
+#define OUTPUTS 4
+static inline vec load(const float *p) { return _mm_loadu_ps(p); }
+static inline void store(float *p, vec a) { _mm_storeu_ps(p, a); }
+static inline vec all(float a) { return _mm_set1_ps(a); }
+static inline vec add(vec a, vec b) { return _mm_add_ps(a, b); }
+/* The lower two lanes: an exact product, and a sum in float64 that is rounded to odd on the way. */
+static inline vec half_fma(vec a, vec b, vec c) {
+    const __m128d product = _mm_mul_pd(_mm_cvtps_pd(a), _mm_cvtps_pd(b)), z = _mm_cvtps_pd(c);
+    const __m128d total = _mm_add_pd(product, z), back = _mm_sub_pd(total, product);
+    const __m128d rest = _mm_sub_pd(product, _mm_sub_pd(total, back));
+    const __m128d outward = _mm_mul_pd(_mm_add_pd(rest, _mm_sub_pd(z, back)), total);
+    const __m128d over = _mm_cmplt_pd(outward, _mm_setzero_pd());
+    const __m128d under = _mm_cmpgt_pd(outward, _mm_setzero_pd());
+    const __m128i odd = _mm_srli_epi64(_mm_castpd_si128(_mm_or_pd(over, under)), 63);
+    const __m128i lower = _mm_add_epi64(_mm_castpd_si128(total), _mm_castpd_si128(over));
+    return _mm_cvtpd_ps(_mm_castsi128_pd(_mm_or_si128(lower, odd)));
+}
+static inline vec fma_(vec a, vec b, vec c) {
+    const vec low = half_fma(a, b, c);
+    return _mm_movelh_ps(low, half_fma(_mm_movehl_ps(a, a), _mm_movehl_ps(b, b), _mm_movehl_ps(c, c)));
+}
 #else
 typedef struct {
     float lane[4];
