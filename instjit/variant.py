@@ -118,6 +118,28 @@ class Compiled:
         """Machine code of ``wide_row``."""
         return build.wide_row(self.source)
 
+    @cached_property
+    def phases(self) -> Code:
+        """Machine code of ``phases``."""
+        return build.phases(self.source)
+
+    @property
+    def together(self) -> int:
+        """Tiles that several threads may take through ``phases`` together; 0 for none.
+
+        Where a core's cache does not hold the weights. The scratch is no larger than they, and
+        takes a quarter of the third-level cache at most.
+        """
+        if not self.source.phases or self.k.nbytes <= target.cache_bytes():
+            return 0
+        most = min(self.k.nbytes, target.cache_bytes(3) // 4)
+        return int(max(1, most // (4 * self.scratch)))
+
+    @property
+    def heavy(self) -> bool:
+        """Whether weights come out of memory at times: more than a third of the shared cache."""
+        return self.k.nbytes > target.cache_bytes(3) // 3
+
     @property
     def tiles_address(self) -> int:
         """Where ``tiles`` begins; only as long as this variant lives."""
@@ -158,3 +180,5 @@ class Compiled:
 
         driver.prepare()
         _ = self.tiles_address
+        if self.together:
+            _ = self.phases

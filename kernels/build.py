@@ -48,6 +48,11 @@ def wide_row(source: Source) -> Code:
     return _code(source, "wide_row")
 
 
+def phases(source: Source) -> Code:
+    """Machine code of ``phases`` with the one signature of ``calling.PHASES``."""
+    return _code(source, "phases")
+
+
 def text(source: Source, form: str) -> str:
     """LLVM IR ("llvm") or assembly ("asm") of ``tiles``, compiled for it."""
     from instjit.kernels import compiling
@@ -119,7 +124,10 @@ def _code(source: Source, name: str) -> Code:
 def _object(source: Source, name: str) -> ObjectCode:
     from instjit.kernels import calling, compiling
 
-    signature = {"tiles": calling.TILES, "row": calling.ROW, "wide_row": calling.WIDE_ROW}[name]
+    signature = {
+        "tiles": calling.TILES, "phases": calling.PHASES,
+        "row": calling.ROW, "wide_row": calling.WIDE_ROW,
+    }[name]  # fmt: skip
     return compiling.function(_numba_function(source, name), name, signature)
 
 
@@ -158,6 +166,6 @@ def _numba_function(source: Source, name: str) -> Function:
     """A function of the text over Numba's intrinsics, not compiled yet."""
     from instjit.kernels import native
 
-    names = _run(source, native.namespace(source.level, rows=name != "tiles"))
+    names = _run(source, native.namespace(source.level, rows=name.endswith("row")))
     function: Function = names[name]
     return function

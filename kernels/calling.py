@@ -27,6 +27,19 @@ TILES = types.void(
 )
 """x, y, first, last, shared, start, stop, k, n, s: the one signature of ``tiles``."""
 
+PHASES = types.void(
+    ROWS_READ,
+    ROWS,
+    types.int64,
+    types.int64,
+    types.int64,
+    types.int64,
+    types.uint64,
+    types.uint64,
+    types.uint64,
+)
+"""x, y, phase, pairs, first, last, k, n, scratch: the one signature of ``phases``."""
+
 LINE = types.Array(types.float32, 1, "C")
 LINE_READ = types.Array(types.float32, 1, "C", readonly=True)
 ROW = types.boolean(LINE_READ, LINE, types.uint64, types.uint64)

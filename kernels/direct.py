@@ -45,6 +45,8 @@ class Reach:
         What one thread does on the spot unless others are awake.
     longest
         Rows of a batch that is shared; above it a few microseconds of Python no longer matter.
+    together
+        Whether tiles on several threads are left to ``launch``, which has another way for them.
     """
 
     near_tiles: int = 0
@@ -52,6 +54,7 @@ class Reach:
     tiles: int = 0
     rows: int = 1
     longest: int = 0
+    together: bool = False
 
 
 class Direct:
@@ -89,6 +92,7 @@ class Direct:
         spot = 0 if "wide_row" in starts else few
         tiled = "tiles" in starts and 4 * shape.scratch <= HELD_BYTES
         tiles = reach.tiles if tiled else 0
+        longest = reach.longest if tiled else 0
         held = _Held(4 * shape.scratch if tiles else 0, (*code, k, n))
         held.fill(
             {
@@ -99,7 +103,8 @@ class Direct:
                 "near": max(min(spot, reach.near_rows), min(tiles, reach.near_tiles) * shape.lanes),
                 "most": max(min(spot, reach.rows), tiles * shape.lanes),
                 "ended": 0, "granted": 0,
-                "tile_bytes": self._tile_bytes, "longest": reach.longest if tiled else 0,
+                "tile_bytes": self._tile_bytes, "longest": longest,
+                "longest_shared": min(longest, few) if reach.together else longest,
             }
         )  # fmt: skip
         self._bind(held.memory, starts)

@@ -6,14 +6,18 @@ new kernel compiles only its own steps, once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from instjit.kernels import build, pool
-from instjit.kernels.fields import BATCH
+from instjit.kernels.fields import BATCH, PHASED
 from instjit.kernels.pool import LINE_BYTES
+
+FINE = 2
+"""Spans for each thread at the end of a wide product that are shared out tile by tile."""
 
 HEAD_BYTES = -(-8 * len(BATCH) // LINE_BYTES) * LINE_BYTES
 
@@ -21,6 +25,8 @@ HEAD_BYTES = -(-8 * len(BATCH) // LINE_BYTES) * LINE_BYTES
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Arguments of ``run``: ``tiles``, ``k`` and ``n`` are addresses, ``scratch`` is in floats.
+
+    With a ``wide_row``, an address too, the units are rows instead of tiles.
 
     ``shared`` says that ``x`` and ``y`` are the same memory; ``start .. stop`` are the columns of
     the variant's output that ``y`` holds.
@@ -35,6 +41,7 @@ class Batch:
     k: int
     n: int
     scratch: int
+    wide_row: int = 0
 
 
 def run(batch: Batch, first: int, last: int, threads: int, grain: int) -> None:
@@ -48,11 +55,50 @@ def run(batch: Batch, first: int, last: int, threads: int, grain: int) -> None:
     x, y = batch.x, batch.y
     memory[: 8 * len(BATCH)].view(np.int64)[:] = (
         build.workers().addresses["batch"], last, grain, first, 0, threads - 1,
-        batch.tiles, 0, 0, last, 0, x.ctypes.data, y.ctypes.data, len(x), x.shape[1], y.shape[1],
+        batch.tiles, 0, batch.wide_row, 0 if batch.wide_row else last, 0,
+        x.ctypes.data, y.ctypes.data, len(x), x.shape[1], y.shape[1],
         batch.shared, batch.start, batch.stop, batch.k, batch.n, begin + HEAD_BYTES, each,
     )  # fmt: skip
     if threads == 1 or not pool.pool().run(begin, threads):
         pool.alone(begin)
+
+
+def run_phases(batch: Batch, tiles: int, phases: int, spans: Sequence[int], threads: int) -> bool:
+    """Take all tiles of a batch through ``phases`` together; False where the pool is taken.
+
+    Parameters
+    ----------
+    batch
+        All columns of a batch.
+    tiles
+        How many it is.
+    phases
+        Address of a kernel's ``phases``.
+    spans
+        Of each phase, 0 where its units are tiles.
+    """
+    x, y = batch.x, batch.y
+    pairs = [max(0, (number - FINE * threads) // 2) for number in spans]
+    units = [
+        whole + (number - 2 * whole) * tiles if number else tiles
+        for number, whole in zip(spans, pairs, strict=True)
+    ]
+    entries = len(PHASED) + 2 * len(units)
+    head = -(-8 * entries // LINE_BYTES) * LINE_BYTES
+    memory, begin = pool.aligned_bytes(head + 4 * batch.scratch * tiles)
+    listed = begin + 8 * len(PHASED)
+    memory[: 8 * entries].view(np.int64)[:] = (
+        build.workers().addresses["phase"], 0, 1, 0, 0, 0,
+        threads - 1, len(units), listed, listed + 8 * len(units), phases, 0,
+        x.ctypes.data, y.ctypes.data, len(x), x.shape[1], y.shape[1],
+        batch.k, batch.n, begin + head, *units, *pairs,
+    )  # fmt: skip
+    return pool.pool().run_phases(begin, threads)
+
+
+def run_rows(batch: Batch, wide_row: int, threads: int) -> None:
+    """Run each row alone, shared among the threads; ``wide_row`` is an address."""
+    run(replace(batch, wide_row=wide_row), 0, len(batch.x), threads, 1)
 
 
 def prepare() -> None:

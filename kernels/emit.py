@@ -12,6 +12,7 @@ Shape of the text (a two-layer net)::
     def tiles(x, y, first, last, ..., k, n, s): ...    # rows in, steps, rows out, tile by tile
     def row(x, y, k, n): ...                           # one row
     def wide_row(x, y, k, n, pool): ...                # the same, its wide products shared out
+    def phases(x, y, phase, first, last, ...): ...     # few tiles together, some work of a phase
 
 Scratch is ``s``, the packed constants are ``k`` and ``n``. ``driver`` runs ``tiles`` over a batch.
 
@@ -24,6 +25,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 
+from instjit.kernels import phases
 from instjit.kernels.borrowed import borrowed
 from instjit.kernels.gemm_choices import fetches, wide_gemms
 from instjit.kernels.layout import Layout
@@ -80,7 +82,8 @@ def emit(
     shown = f", {precision}" if plan else ""
     form = f"level {level.name}, {level.lanes} rows a tile{shown}, structure {digest[:16]}"
     head = f'"""instjit kernel for cpu, {form}."""\n'
-    return Source(head + body, digest, "cpu", level, variant, precision, bool(writer.wide))
+    units = phases.units(program, writer.phases, level)
+    return Source(head + body, digest, "cpu", level, variant, precision, bool(writer.wide), units)
 
 
 class _Writer:
@@ -107,6 +110,8 @@ class _Writer:
         self.borrowed = borrowed(program) if variant == "output" and level.lanes == 1 else {}
         wide = wide_gemms(program) if self._has_wide_row else frozenset()
         self.wide = frozenset(n for n in wide if n in self.ahead or not self._has_rows(n))
+        together = self.wide and level.lanes > 1
+        self.phases = phases.phases(program, self.wide) if together else []
 
     def body(self) -> str:
         lines = ["", *self._definitions(), "", "", *self._tiles()]
@@ -114,6 +119,9 @@ class _Writer:
             lines += ["", "", *self._row()]
         if self.wide:
             lines += ["", "", *self._wide_row()]
+        if self.phases:
+            width, lanes = self.program.width_in, self.level.lanes
+            lines += ["", "", *phases.text(self.phases, lanes, width, self._step)]
         return "\n".join(lines) + "\n"
 
     def _definitions(self) -> Iterable[str]:
@@ -128,6 +136,8 @@ class _Writer:
                 yield f"step{number} = {self._call(number, step)}"
             if number in self.wide and isinstance(step, Gemm):
                 yield f"wide{number} = wide_{self._gemm(step)})"
+            if number in self.wide and self.phases and isinstance(step, Gemm):
+                yield f"span{number} = span_{self._gemm(step)}, slots={self.program.slots})"
         taken, given = self._columns(self.program.loads), self._columns(self.program.stores)
         whole = self._columns(self.taken)
         if len(self.program.steps) > STEPS_ALONE:
@@ -139,6 +149,8 @@ class _Writer:
         yield f"take_part = part_in(width={self.program.width_in}, columns={taken})"
         yield f"give = columns_out(width={self.program.width_out}, columns={given})"
         yield f"give_part = part_out(width={self.program.width_out}, columns={given})"
+        if self.phases:
+            yield f"scratch_of = tile_scratch(slots={self.program.slots})"
         if self._on_stack:
             yield f"row_scratch = stack({max(1, self.program.slots)})"
 

@@ -7,13 +7,14 @@ PIECES = 64
 
 FORM = (
     "tiles", "row", "wide_row", "pool", "k", "n", "scratch", "lanes", "width_in", "width_out",
-    "few", "near", "most", "ended", "granted", "tile_bytes", "longest",
+    "few", "near", "most", "ended", "granted", "tile_bytes", "longest", "longest_shared",
 )  # fmt: skip
 """Of a kernel. ``pool``: address of ``pool.CURRENT``. ``scratch``: address of a tile's. ``few``: up
 to so many rows that no whole tile takes go one by one. ``near``: rows that go without a look at
 other threads; ``most``: those for which no thread is woken. ``ended``: when the last of those
 between was done, in nanoseconds; ``granted``: threads of the last shared batch (``sharing``), which
-takes ``tile_bytes`` of scratch each and has ``longest`` rows at most."""
+takes ``tile_bytes`` of scratch each and has ``longest`` rows at most on one thread, on several
+``longest_shared``."""
 
 JOB = ("code", "total", "grain", "claimed", "workers", "seats")
 """The head of a job's fields. ``code``: address of ``f(job, first, last, worker)``, for units first
@@ -28,6 +29,15 @@ BATCH = (
 """``tiles``, ``row``, ``wide_row``: addresses of a kernel's code; one of the last two is 0, or both
 where all units are tiles. ``rows``: those of ``x`` and ``y``; a last tile that reaches past them
 overlaps the one before."""
+
+PHASED = (
+    *JOB,
+    "helpers", "count", "units", "pairs", "phases", "phase",
+    "x", "y", "rows", "width_in", "width_out", "k", "n", "scratch",
+)  # fmt: skip
+"""Of a batch that goes through ``count`` phases. ``units``, ``pairs``: addresses of how many units
+each has, and how many of these are two spans of all tiles. ``phases``: address of a kernel's code;
+``phase``: which one is open. ``helpers``: ``seats`` of each."""
 
 LINE = 8
 POOL = {

@@ -177,6 +177,36 @@ class TileGemm:
             last = parts[-1]
             self._wide(last, i64(last.first), self.builder.gep(w, [i64(last.at)]), out, emit)
 
+    def span(self, w: IRValue, out: IRValue, number: IRValue, emit: BlockEmitter) -> None:
+        """Call ``emit(block, count)`` for the blocks of a span of a Gemm that is not narrow."""
+        builder, spec, size = self.builder, self.spec, self.level.span
+        last = panels(spec.outputs, spec.depth, self.level.panel)[-1]
+        first = builder.mul(number, i64(size))
+        panel = builder.udiv(first, i64(self.level.panel))
+        begin = builder.mul(panel, i64(self.level.panel))
+        within = builder.sub(first, begin)
+        full = builder.icmp_signed("<", begin, i64(last.first))
+        width = builder.select(full, i64(self.level.panel), i64(last.width))
+        bias = builder.gep(w, [builder.add(builder.mul(begin, i64(spec.depth + 1)), within)])
+        weights = builder.gep(bias, [width])
+
+        def emit_outputs(count: int) -> None:
+            part = Panel(0, count, 0, 0)
+            self._panel(part, first, bias, weights, width, i64(1), out, emit)
+
+        whole, rest = divmod(spec.outputs, size)
+        if not rest:
+            emit_outputs(size)
+            return
+        if not whole:
+            emit_outputs(rest)
+            return
+        with builder.if_else(builder.icmp_signed("<", number, i64(whole))) as (several, few):
+            with several:
+                emit_outputs(size)
+            with few:
+                emit_outputs(rest)
+
     def _wide(
         self, part: Panel, first: IRValue, base: IRValue, out: IRValue, emit: BlockEmitter
     ) -> None:

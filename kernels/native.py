@@ -15,6 +15,7 @@ from instjit.kernels import amx
 from instjit.kernels.located import CONSTRUCTORS
 from instjit.kernels.row import RowSchedule
 from instjit.kernels.simd import FLOAT, I64, Builder, IRValue, declare, i64, larger, shared, smaller
+from instjit.kernels.spans import span_step, tile_scratch
 from instjit.kernels.specs import (
     ColumnsSpec,
     GemmSpec,
@@ -51,6 +52,8 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
         **CONSTRUCTORS,
         "gemm": lambda **fields: steps.step("gemm", GemmSpec(**fields)),
         "wide_gemm": lambda **fields: wide_step(level, GemmSpec(**fields)),
+        "span_gemm": lambda slots, **fields: span_step(level, GemmSpec(**fields), slots),
+        "tile_scratch": lambda slots: tile_scratch(level, slots),
         "split": lambda **fields: steps.step("split", SplitSpec(**fields)),
         "product": lambda **fields: steps.step("product", ProductSpec(**fields)),
         "together": steps.together,

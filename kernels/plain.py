@@ -5,6 +5,7 @@ Scratch is an array [slot][lane] that starts as NaN, so that a slot read before 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -37,6 +38,8 @@ def namespace(level: Level, *, rows: bool) -> dict[str, Any]:
         **CONSTRUCTORS,
         "gemm": lambda **fields: _gemm(GemmSpec(**fields), level.panel),
         "wide_gemm": lambda **fields: _gemm(GemmSpec(**fields), level.panel),
+        "span_gemm": lambda slots, **fields: _span(GemmSpec(**fields), level, slots),
+        "tile_scratch": lambda slots: lambda s, tile: s[tile * slots : (tile + 1) * slots],
         "split": lambda **fields: split_step(SplitSpec(**fields)),
         "product": lambda **fields: product_step(ProductSpec(**fields), level.panel, _values),
         "together": _together,
@@ -76,6 +79,32 @@ def _gemm(spec: GemmSpec, panel: int) -> StepFunction:
         s[spec.target : spec.target + spec.outputs] = _values(
             spec.value, spec.outputs, s, k, n, total
         )
+
+    return step
+
+
+def _span(spec: GemmSpec, level: Level, slots: int) -> StepFunction:
+    """Units first .. last: all outputs are worked out, those of other spans put back."""
+    whole = _gemm(spec, level.panel)
+
+    def one(s: Floats, k: Floats, n: Integers, span: int, tile: int) -> None:
+        held = s[tile * slots : (tile + 1) * slots]
+        made = held[spec.target : spec.target + spec.outputs]
+        before, chosen = made.copy(), slice(level.span * span, level.span * (span + 1))
+        whole(held, k, n)
+        before[chosen] = made[chosen]
+        made[:] = before
+
+    def step(
+        s: Floats, k: Floats, n: Integers, tiles: int, pairs: int, first: int, last: int
+    ) -> None:
+        for unit in range(first, last):
+            if unit < pairs:
+                for tile, span in itertools.product(range(tiles), (2 * unit, 2 * unit + 1)):
+                    one(s, k, n, span, tile)
+            else:
+                span, tile = divmod(unit - pairs, tiles)
+                one(s, k, n, 2 * pairs + span, tile)
 
     return step
 

@@ -51,6 +51,11 @@ class Pool:
         self.prepare(threads)
         return bool(_function("run", 2)(self.address, job))
 
+    def run_phases(self, job: int, threads: int) -> bool:
+        """As ``run``, for a batch that goes through phases (``fields.PHASED``)."""
+        self.prepare(threads)
+        return bool(_function("run_phases", 2)(self.address, job))
+
     def prepare(self, threads: int, scratch_bytes: int = 0) -> None:
         """Start what is missing of ``threads - 1`` workers; make room for scratch unless in use.
 

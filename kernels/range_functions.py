@@ -68,6 +68,8 @@ def parts_of(source: Source) -> Parts:
         "part_in": lambda **fields: None,
         "part_out": lambda **fields: None,
         "wide_gemm": lambda **fields: None,
+        "span_gemm": lambda **fields: None,
+        "tile_scratch": lambda slots: None,
         "together": lambda *steps: None,
         "stack": lambda slots: None,
     }

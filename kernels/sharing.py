@@ -3,7 +3,7 @@
 As in ``entry``, each is a Python callable over a kernel's ``FORM``: ``batch(form, [X, out,
 threads])`` and ``wide_row(form, [x, out, threads])``. Arrays that can be used as they are go
 through the kernel on the calling thread and the pool's, without the interpreter's lock. Anything
-else, more than ``longest`` rows, or a pool whose scratch is needed and taken, is answered with
+else, too many rows (``FORM``), or a pool whose scratch is needed and taken, is answered with
 None. So a batch of two tiles takes 1 us more than its tiles, where ctypes and NumPy took 20.
 """
 
@@ -39,8 +39,8 @@ def _write_batch(module: ir.Module, name: str) -> None:
     road.require_floats(x, 2, READ)
     road.require_size(x, 1, form.width_in)
     rows = x.size(0)
-    road.require(builder.icmp_unsigned("<", builder.sub(rows, i64(1)), form.longest))
     allowed = _allowed(builder, form, _number(builder, road.argument(2)))
+    _require_few(road, rows, allowed)
     units, tiled = _units(builder, form, rows, allowed)
     threads = smaller(builder, allowed, units)
     held = _ready_pool(road, threads, builder.mul(threads, form.tile_bytes))
@@ -70,6 +70,14 @@ def _write_batch(module: ir.Module, name: str) -> None:
         held.give()
     _go_on(builder, waiting)
     road.answer(out)
+
+
+def _require_few(road: Road, rows: IRValue, threads: IRValue) -> None:
+    """Go on with 1 to ``longest`` rows, on several threads to ``longest_shared``."""
+    builder, form = road.builder, road.form
+    one = builder.icmp_unsigned("==", threads, i64(1))
+    most = builder.select(one, form.longest, form.longest_shared)
+    road.require(builder.icmp_unsigned("<", builder.sub(rows, i64(1)), most))
 
 
 def _allowed(builder: Builder, form: Fields, number: IRValue) -> IRValue:

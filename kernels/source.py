@@ -26,6 +26,8 @@ class Source:
         "float32", or what wide products are worked out in.
     wide
         Whether the text has a ``wide_row``.
+    phases
+        Spans of each phase of ``phases``, 0 where its units are tiles; empty without one.
     """
 
     text: str
@@ -35,6 +37,7 @@ class Source:
     variant: Variant
     precision: str = "float32"
     wide: bool = False
+    phases: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return self.text

@@ -9,6 +9,7 @@ from typing import Any
 from instjit.counted import shown
 from instjit.errors import CompileError, Problem
 from instjit.kernels import cpu
+from instjit.kernels.packing import LINE_FLOATS
 
 PROBE = """
 define void @probe(ptr %a, ptr %b, ptr %c) {
@@ -51,6 +52,12 @@ class Level:
     def lanes(self) -> int:
         """Rows of a tile."""
         return self.width * self.vectors if self.vectors else 1
+
+    @property
+    def span(self) -> int:
+        """Outputs of a span: a panel, or half of one that whole cache lines and blocks make up."""
+        half = self.panel // 2
+        return self.panel if half % LINE_FLOATS or half % self.outputs else half
 
 
 # AVX-512 and NEON have 32 vector registers, AVX2 and SSE 16: accumulators, one vector of lanes
@@ -100,14 +107,18 @@ def describe() -> dict[str, str]:
 
 
 @cache
-def cache_bytes() -> int:
-    """Bytes of one core's second-level cache, 1 MiB where the system does not say."""
+def cache_bytes(number: int = 2) -> int:
+    """Bytes of one core's second-level cache, or of the third level.
+
+    Where the system does not say, 1 MiB and 16 MiB.
+    """
+    place = f"/sys/devices/system/cpu/cpu0/cache/index{number}/size"
     try:
-        with open("/sys/devices/system/cpu/cpu0/cache/index2/size", encoding="ascii") as file:
+        with open(place, encoding="ascii") as file:
             text = file.read().strip()
         return int(text.rstrip("KM")) * {"K": 1024, "M": 1024**2}.get(text[-1:], 1)
     except (OSError, ValueError):
-        return 1 << 20
+        return {2: 1 << 20}.get(number, 1 << 24)
 
 
 def fitted(

@@ -7,7 +7,7 @@ from typing import Any
 
 from instjit.functions import FUNCTIONS
 from instjit.kernels import search, transfer
-from instjit.kernels.gemm import Block, Depth, TileGemm
+from instjit.kernels.gemm import Block, BlockEmitter, Depth, TileGemm
 from instjit.kernels.located import Located, Place, evaluate, numbered, operations, places
 from instjit.kernels.packing import LINE_FLOATS
 from instjit.kernels.simd import (
@@ -57,7 +57,27 @@ class TileSchedule:
         """The calls of a Gemm's micro-kernels: an LLVM function for each number of outputs."""
         source, target, weights, *held = pointers
         fetched, held = (held[:2], held[2:]) if spec.ahead else ([], held)
-        form, depth = TileGemm(builder, spec, self.level), Depth.of(spec, many=self.many)
+        emit = self._blocks(builder, spec, source, fetched, held)
+        TileGemm(builder, spec, self.level).blocks(weights, target, emit)
+
+    def gemm_span(
+        self, builder: Builder, spec: GemmSpec, pointers: Sequence[IRValue], number: IRValue
+    ) -> None:
+        """One span of a Gemm that is not narrow and fetches nothing."""
+        source, target, weights, *held = pointers
+        emit = self._blocks(builder, spec, source, [], held)
+        TileGemm(builder, spec, self.level).span(weights, target, number, emit)
+
+    def _blocks(
+        self,
+        builder: Builder,
+        spec: GemmSpec,
+        source: IRValue,
+        fetched: Sequence[IRValue],
+        held: Sequence[IRValue],
+    ) -> BlockEmitter:
+        """Calls of the function that makes a block's outputs."""
+        depth = Depth.of(spec, many=self.many)
         places = [source.type, *BLOCK, I64, *(pointer.type for pointer in held)]
 
         def emit(block: Block, count: int) -> None:
@@ -78,7 +98,7 @@ class TileSchedule:
                 self.fetch(builder, spec, block.first, count, fetched)
             builder.call(function, [source, *fields, i64(depth.times), *held])
 
-        form.blocks(weights, target, emit)
+        return emit
 
     def map(self, builder: Builder, spec: MapSpec, pointers: Sequence[IRValue]) -> None:
         """A loop over elements, all vectors of a tile in its body."""

@@ -102,13 +102,21 @@ def _write_alone(module: ir.Module, name: str) -> None:
 
 
 def _write_run(module: ir.Module, name: str) -> None:
+    write_taking(module, name, "instjit_share")
+
+
+def write_taking(module: ir.Module, name: str, work: str) -> None:
+    """``f(pool, job)``: takes the pool, calls ``work(pool, job)`` and gives it back.
+
+    Answers 0 where the pool is taken.
+    """
     function = ir.Function(module, ir.FunctionType(I32, [POINTER, POINTER]), name)
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     held, job = function.args
     pool = PoolFields(builder, held)
     taken = pool.take()
     with builder.if_then(taken):
-        builder.call(declare(module, SHARE, "instjit_share"), [held, job])
+        builder.call(declare(module, SHARE, work), [held, job])
         pool.give()
     builder.ret(builder.zext(taken, I32))
 

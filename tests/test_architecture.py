@@ -164,7 +164,7 @@ def test_one_cursor_takes_numbers_out_of_the_bytes_of_model_files(name) -> None:
 
 
 LATE = {"batches", "calling", "compiling", "constants", "entry", "native", "range_functions"}
-LATE |= {"sharing", "steps", "wide", "workers"}
+LATE |= {"sharing", "spans", "steps", "wide", "workers"}
 
 
 def test_numba_is_loaded_late() -> None:
