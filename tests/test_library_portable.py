@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import libraries
 import pytest
 from libraries import COMPILER, MODELS, folder, model
-from test_library_c import agrees, compiled
+from test_library_c import PROGRAM, agrees, compiled
 
 from instjit.library.build import build
 
@@ -42,6 +43,16 @@ def test_sanitizers_find_nothing(name) -> None:
     flags = ["-ffp-contract=off", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     program = compiled(source(name).parent / "sanitized", name, [source(name)], *flags)
     assert agrees([program], name, LEVEL, 21)
+
+
+@pytest.mark.parametrize("name", ["narrow", "tables", "random26"])
+def test_a_plain_compiler_without_intrinsics_takes_it(name, tmp_path) -> None:
+    if not shutil.which("tcc"):
+        pytest.skip("there is no tcc")
+    header = source(name).parent / f"{name}.h"
+    command = ["tcc", "-include", header, f"-DPREFIX={name}", "-pthread", PROGRAM, source(name)]
+    subprocess.run([*command, "-o", tmp_path / "program", "-lm"], check=True)
+    assert agrees([tmp_path / "program"], name, LEVEL, 21)
 
 
 def test_alone_there_are_two_functions_and_their_constants(tmp_path) -> None:

@@ -71,7 +71,8 @@ def _facts(model: Model, name: str, codes: Sequence[Code]) -> Iterable[str]:
     yield f"extern const float {name}_k[];\nextern const int32_t {name}_n[];"
     yield f"#define model_k {name}_k\n#define model_n {name}_n"
     yield f"#define K_FLOATS {first.k.size}u"
-    yield f"#define SLOTS {max(1, first.program.slots)}u\n"
+    yield f"#define SLOTS {max(1, first.program.slots)}u"
+    yield f"#define CPU_STEPS {max(code.cpu.step for code in codes)}\n"
     yield "static const code codes[] = {"
     for code in codes:
         level = code.form.level

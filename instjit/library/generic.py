@@ -105,6 +105,7 @@ def _library(name: str, cpus: Sequence[Cpu]) -> str:
         *(f"extern const dense_code {symbol(cpu)};" for cpu in cpus),
         "\ntypedef struct code {\n    const char *cpu;\n    int step;\n"
         "    const dense_code *dense;\n} code;\n",
+        f"#define CPU_STEPS {max(cpu.step for cpu in cpus)}\n",
         "static const code codes[] = {",
         *codes,
         "};\n",

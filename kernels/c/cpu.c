@@ -1,5 +1,6 @@
-/* Which steps of the x86-64 ABI this CPU has, and the code of a library that it runs best. */
-#if defined(__x86_64__)
+/* Which steps of the x86-64 ABI this CPU has, and the code of a library that it runs best. Where no
+ * code needs one, as in a C99 file, no compiler is asked for cpuid. */
+#if defined(__x86_64__) && CPU_STEPS
 #include <cpuid.h>
 
 static int cpu_step(void) {
