@@ -138,10 +138,14 @@ class Store:
             total -= size
 
 
+NONE = frozenset({"", "0", "off", "no", "none", "false"})
+"""What ``INSTJIT_STORE`` may be, in capitals too, where no store is wanted; ``./0`` is a folder."""
+
+
 def current() -> Store | None:
     """The store that the environment asks for, None for none.
 
-    ``INSTJIT_STORE`` is a folder, or "off" or nothing at all for no store; by default it is
+    ``INSTJIT_STORE`` is a folder, or a word of ``NONE`` for no store; by default it is
     ``instjit`` in ``XDG_CACHE_HOME`` or ``~/.cache``. ``INSTJIT_STORE_SIZE`` is in bytes.
     """
     if not hasattr(os, "geteuid") or os.open not in os.supports_dir_fd:
@@ -154,7 +158,7 @@ def current() -> Store | None:
             if _foreign(os.path.expanduser("~")):
                 return None
         return Store(os.path.join(base, "instjit"), _size()) if os.path.isabs(base) else None
-    if asked in ("", "off"):
+    if asked.lower() in NONE:
         return None
     return Store(os.path.abspath(os.path.expanduser(asked)), _size())
 

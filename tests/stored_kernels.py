@@ -32,14 +32,14 @@ def run(folder: Path | str, program: str = PROGRAM, **variables: str) -> tuple[b
     return words[0] == "True", words[1:]
 
 
-def output(folder: Path | str, program: str, **variables: str) -> str:
+def output(folder: Path | str, program: str, *, seconds: float = 300, **variables: str) -> str:
     """Standard output of a program; it and its standard error must be fine."""
     done = subprocess.run(
         [sys.executable, "-c", program],
         env=environment(folder, **variables),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=seconds,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -132,7 +132,7 @@ def test_a_store_survives_kills_at_any_moment_of_a_compilation(tmp_path, points,
     program = KILLED.format(
         seed=points, nets=NETS[:1], folder=str(folder), points=points, check=check
     )
-    assert int(output("off", program)) > points // 3
+    assert int(output("off", program, seconds=100 + 5 * points)) > points // 3
     assert all(each.about for each in Store(str(folder)).entries())
 
 
