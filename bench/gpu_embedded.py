@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -118,10 +117,10 @@ def _by_words(
     from numba import cuda
 
     from bench.gpu_kernels import episodes_of_words
-    from instjit import gpu
+    from instjit import Population, gpu
 
     threads, count = sizes
-    packed = gpu.pack([copy(policy) for _ in range(count)])  # one object would be packed once
+    packed = gpu.pack(Population.of([policy] * count))  # a list would be packed once
     launched = episodes_of_words(packed.compute_buffer_size)
     words, held = cuda.to_device(packed.words), cuda.to_device(starts)
     offsets = cuda.to_device(np.array(packed.offsets)[_chosen(kind, threads, count)])

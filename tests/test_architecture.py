@@ -217,3 +217,7 @@ def test_every_folder_with_modules_is_packaged() -> None:
 @pytest.mark.parametrize("folder", ["kernels", "formats", "gpu"])
 def test_the_folders_beside_the_package_are_part_of_it(folder) -> None:
     assert (ROOT / "instjit" / folder).resolve() == ROOT / folder
+
+
+def test_no_compiled_code_lies_in_the_tree() -> None:
+    assert not [*ROOT.glob("*/*.kernel")]

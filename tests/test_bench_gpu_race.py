@@ -147,14 +147,12 @@ def test_torch_steers_the_episodes_of_numpy() -> None:
 
 
 def test_every_copy_of_a_policy_has_words_of_its_own() -> None:
-    from copy import copy
-
     import instjit
     from bench.gpu_embedded import POLICY
     from instjit import gpu
 
-    policy = instjit.load(POLICY)
-    assert len(set(gpu.pack([copy(policy) for _ in range(5)]).offsets)) == 5
+    policies = instjit.Population.of([instjit.load(POLICY)] * 5)
+    assert len(set(gpu.pack(policies).offsets)) == 5
 
 
 def packed(way, kind: str, *given, **options):
