@@ -187,6 +187,15 @@ def test_layers_may_share_128_mib_of_numbers_or_as_many_as_the_file_has_twice(ti
     assert (loaded.row(np.ones(2**12)) == 0).all()
 
 
+def test_few_outputs_of_very_many_inputs_are_no_shared_numbers() -> None:
+    inputs = 2**23 + 1  # filled up to 4 outputs they take more than 128 MiB
+    layer = rmd1.Layer(inputs, 1, 0, 0, rmd1.DenseActivation.RELU)
+    numbers = np.full(inputs, 0.5), np.ones(1)
+    content = rmd1.pack_dense(rmd1.Dense.of([layer], *numbers, "float32"))
+    ones = np.ones(inputs, np.float32)
+    assert ij.load_library(library(), content).row(ones) == (inputs + 2) / 2
+
+
 @pytest.mark.library
 def test_what_takes_more_than_memory_is_refused() -> None:
     content = shared(120)

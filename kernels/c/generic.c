@@ -18,27 +18,26 @@ static uint64_t chains_of(uint64_t outputs, uint64_t inputs) {
     return outputs <= 48 && inputs >= 64 ? 2 : 1;
 }
 
-/* Packed numbers that a file may ask for: twice its own, or 128 MiB. Layers may share numbers, so that
- * a small file could name them any number of times. */
-static uint64_t most_floats(const rmd1 *file) {
-    const uint64_t most = 2 * ((uint64_t)file->weight_count + file->bias_count);
-    return most > MOST_OF_ANY ? most : MOST_OF_ANY;
+/* Whether layers name more numbers than twice the file's own, and these take more than 128 MiB once they
+ * are packed. Layers may share numbers, so that a small file could name them any number of times; that
+ * few outputs are filled up to a vector's is not its fault. */
+static int asks_too_much(const rmd1 *file, uint64_t named, uint64_t packed) {
+    return packed > MOST_OF_ANY && named > 2 * ((uint64_t)file->weight_count + file->bias_count);
 }
 
 /* Layers and the room for their numbers; 0 floats when they are too many. */
 static uint64_t plan_layers(const rmd1 *file, const dense_code *code, dense_layer *layers,
                             instjit_info *info, uint64_t *widest) {
-    const uint64_t most = most_floats(file);
-    uint64_t floats = 0;
+    uint64_t floats = 0, named = 0;
     for (uint32_t i = 0; i < file->layers; i++) {
         const rmd1_layer found = rmd1_layer_at(file, i);
         const uint64_t inputs = found.inputs, outputs = found.outputs;
         const dense_layer layer = {inputs, outputs, chains_of(outputs, inputs), floats,
                                    found.activation};
         if (layers) layers[i] = layer;
-        const uint64_t more = code->floats_of(outputs, inputs);
-        if (more > most - floats) return 0;
-        floats += more;
+        floats += code->floats_of(outputs, inputs);
+        named += (inputs + 1) * outputs;
+        if (asks_too_much(file, named, floats)) return 0;
         info->weight_count += inputs * outputs;
         info->bias_count += outputs;
         if (inputs > *widest) *widest = inputs;
