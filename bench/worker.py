@@ -227,7 +227,8 @@ def serve(pipe: Connection, name: str, net: Net, threads: int) -> None:
         except DoesNotApply as error:
             pipe.send(Absent(f"does not apply: {error}"))
         except Exception as error:
-            traceback.print_exc()
+            if not isinstance(error, WrongAnswer):
+                traceback.print_exc()
             pipe.send(Absent(f"failed: {type(error).__name__}: {error}"))
 
 
