@@ -9,6 +9,7 @@ run of bound tensors), all over the same rows.
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -189,6 +190,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("net", nargs="*", help=f"of {', '.join(SHOWN)} (default: all)")
     parser.add_argument("--share", type=float, default=SHARE, help="seconds for a figure")
     args = parser.parse_args(argv)
+    os.environ["INSTJIT_STORE"] = "off"  # so that the kernel is compiled each time, as libraries are
     with tempfile.TemporaryDirectory(prefix="instjit-") as made:
         for number, name in enumerate(args.net or SHOWN):
             folder = Path(made) / str(number)
