@@ -190,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("net", nargs="*", help=f"of {', '.join(SHOWN)} (default: all)")
     parser.add_argument("--share", type=float, default=SHARE, help="seconds for a figure")
     args = parser.parse_args(argv)
-    os.environ["INSTJIT_STORE"] = "off"  # so that the kernel is compiled each time, as libraries are
+    os.environ["INSTJIT_STORE"] = "off"  # kernels are compiled each time, as libraries are
     with tempfile.TemporaryDirectory(prefix="instjit-") as made:
         for number, name in enumerate(args.net or SHOWN):
             folder = Path(made) / str(number)

@@ -181,4 +181,4 @@ class Compiled:
         driver.prepare()
         _ = self.tiles_address
         if self.together:
-            _ = self.phases
+            _ = self.phases, build.phased()

@@ -21,8 +21,8 @@ from instjit.kernels.calling import (
 )
 from instjit.kernels.fields import BATCH, PHASED
 from instjit.kernels.pycall import Fields, bytes_of
-from instjit.kernels.simd import I64, Builder, IRValue, declare, i64, larger, loop, smaller
-from instjit.kernels.workers import CODE, SHARE, write_taking
+from instjit.kernels.simd import I64, Builder, IRValue, i64, larger, loop, smaller
+from instjit.kernels.workers import CODE, SHARE, PoolFields, write_taking
 
 
 def _write_batch(module: ir.Module, name: str) -> None:
@@ -85,6 +85,7 @@ def _write_all_phases(module: ir.Module, name: str) -> None:
     pool, job = function.args
     batch = Fields(builder, job, PHASED)
     units = _table(builder, batch.units)
+    share = builder.inttoptr(PoolFields(builder, pool).read("share"), SHARE.as_pointer())
 
     def body(phase: IRValue, state: list[IRValue]) -> list[IRValue]:
         values = {
@@ -93,7 +94,7 @@ def _write_all_phases(module: ir.Module, name: str) -> None:
         }  # fmt: skip
         for field, value in values.items():
             builder.store(value, batch.at(field))
-        builder.call(declare(module, SHARE, "instjit_share"), [pool, job])
+        builder.call(share, [pool, job])
         return state
 
     loop(builder, batch.count, body)
@@ -108,9 +109,11 @@ def _write_run_phases(module: ir.Module, name: str) -> None:
     write_taking(module, name, "instjit_all_phases")
 
 
-WRITERS = {
-    "batch": _write_batch, "phase": _write_phase,
-    "all_phases": _write_all_phases, "run_phases": _write_run_phases,
+WRITERS = {"batch": _write_batch}
+"""Of the code of such a job."""
+
+PHASED_WRITERS = {
+    "phase": _write_phase, "all_phases": _write_all_phases, "run_phases": _write_run_phases,
 }  # fmt: skip
-"""Of the code of such jobs, and of ``run_phases(pool, job)``, which takes the pool, goes through
-all phases and gives it back, or answers 0 where it is taken."""
+"""Of a module apart, as few kernels need it: the job of a phase, and ``run_phases(pool, job)``,
+which takes the pool, goes through all phases and gives it back, or answers 0 where it is taken."""

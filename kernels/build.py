@@ -73,6 +73,12 @@ def workers() -> Code:
     return kept.code("", "workers", _workers)
 
 
+@cache
+def phased() -> Code:
+    """Machine code of batches that go through phases: ``batches.PHASED_WRITERS``."""
+    return kept.code("", "phased", _phased)
+
+
 def inline_function(source: Source, k: Floats, n: Integers) -> Any:
     """``f(x_row, out_row)`` to call in the user's own ``@njit`` code.
 
@@ -141,6 +147,12 @@ def _workers() -> ObjectCode:
     from instjit.kernels import batches, compiling, workers
 
     return compiling.module("instjit_workers", {**workers.WRITERS, **batches.WRITERS})
+
+
+def _phased() -> ObjectCode:
+    from instjit.kernels import batches, compiling
+
+    return compiling.module("instjit_phased", batches.PHASED_WRITERS)
 
 
 def _explained(make: Callable[[], T], source: Source) -> T:

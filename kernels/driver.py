@@ -88,7 +88,7 @@ def run_phases(batch: Batch, tiles: int, phases: int, spans: Sequence[int], thre
     memory, begin = pool.aligned_bytes(head + 4 * batch.scratch * tiles)
     listed = begin + 8 * len(PHASED)
     memory[: 8 * entries].view(np.int64)[:] = (
-        build.workers().addresses["phase"], 0, 1, 0, 0, 0,
+        build.phased().addresses["phase"], 0, 1, 0, 0, 0,
         threads - 1, len(units), listed, listed + 8 * len(units), phases, 0,
         x.ctypes.data, y.ctypes.data, len(x), x.shape[1], y.shape[1],
         batch.k, batch.n, begin + head, *units, *pairs,

@@ -54,7 +54,7 @@ class Pool:
     def run_phases(self, job: int, threads: int) -> bool:
         """As ``run``, for a batch that goes through phases (``fields.PHASED``)."""
         self.prepare(threads)
-        return bool(_function("run_phases", 2)(self.address, job))
+        return bool(_phases()(self.address, job))
 
     def prepare(self, threads: int, scratch_bytes: int = 0) -> None:
         """Start what is missing of ``threads - 1`` workers; make room for scratch unless in use.
@@ -140,5 +140,14 @@ if hasattr(os, "register_at_fork"):
 
 @cache
 def _function(name: str, arguments: int) -> Callable[..., int]:
+    return _callable(build.workers().addresses[name], arguments)
+
+
+@cache
+def _phases() -> Callable[..., int]:
+    return _callable(build.phased().addresses["run_phases"], 2)
+
+
+def _callable(address: int, arguments: int) -> Callable[..., int]:
     kind = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * arguments)
-    return kind(build.workers().addresses[name])
+    return kind(address)

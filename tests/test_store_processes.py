@@ -44,9 +44,12 @@ def forget():
     build.workers.cache_clear()
 wanted = results(nets)
 forget()
-begin = time.perf_counter()
-results(nets)
-patience = time.perf_counter() - begin
+patience = 60.0
+for _ in range(3):
+    begin = time.perf_counter()
+    results(nets)
+    patience = min(patience, time.perf_counter() - begin)
+    forget()
 os.environ["INSTJIT_STORE"] = {folder!r}
 def child(work):
     number = os.fork()
